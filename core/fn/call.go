@@ -1,0 +1,171 @@
+package fn
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/media"
+)
+
+// Context is context.Context; the alias keeps the contract's file readable.
+type Context = context.Context
+
+// Call is one computation on one machine.
+type Call struct {
+	Trace   string          // id of this attempt
+	Params  json.RawMessage // canonical, as Check returned them
+	Inputs  []Input
+	Dir     string // scratch of this attempt alone; everything written goes here
+	Threads int    // cores this call may keep busy, ≥ 1; plans pin tool threads to it
+	Part    *Part  // the slice of the primary input to process; nil = all of it
+
+	// Progress reports how far the work is. It never blocks. It may be nil.
+	Progress func(Progress)
+}
+
+// Input is one file or document as a function sees it.
+type Input struct {
+	Slot string
+	Ref  media.Ref
+	Kind media.Kind
+	// Format is what the file really is, from its first bytes ("mp4", "jpeg").
+	Format string
+	// Demuxer is FFmpeg's name of the demuxer to force; empty for images.
+	Demuxer string
+	Size    int64
+	// Location is where a child process reads it: an absolute path in local
+	// scratch, or an http URL of the blob gate on 127.0.0.1.
+	Location string
+	// Port is the loopback port of Location, or 0 for a path.
+	Port uint16
+	// Data reads the same bytes inside this process. Concurrent use is fine.
+	Data io.ReaderAt
+	// Info is what is known already; nil if nobody looked.
+	Info *media.Info
+	// Doc is the content, for an input that is a JSON document of another
+	// component; then Location and Data are empty.
+	Doc json.RawMessage
+}
+
+// Stream says which streams of the primary input a part covers.
+type Stream string
+
+const (
+	Pictures Stream = "video" // the main picture track, in the range Start–End
+	Sound    Stream = "audio" // every sound track, whole length, as the function would render it
+)
+
+// Part is one slice: a range of the primary video input, read in place.
+// Times are ticks of the source stream's time base.
+//
+// A Pictures part gives one mp4 file with one picture track, no sound, frame
+// times starting at exactly 0 and counted in 1/Scale s, no edit list needed to
+// read them. A Sound part gives one mp4 (m4a) file with all sound tracks on
+// the source's time line, offset against the first picture included.
+type Part struct {
+	Stream   Stream         `json:"stream"`
+	Order    int            `json:"order"`
+	Of       int            `json:"of"`
+	TimeBase media.Rational `json:"time_base"`
+	Start    int64          `json:"start"`      // PTS of the first frame to keep
+	End      int64          `json:"end"`        // PTS just behind the last frame to keep
+	Frames   int64          `json:"frames"`     // frames to keep
+	Entry    int64          `json:"entry"`      // PTS of the keyframe where decoding starts, ≤ Start
+	DropHead int64          `json:"drop_head"`  // frames decoded and processed before Start, then removed
+	DropTail int64          `json:"drop_tail"`  // frames processed behind End, then removed
+	Scale    int64          `json:"time_scale"` // ticks per second of the slice's own track
+}
+
+// Progress is a snapshot of running work.
+type Progress struct {
+	Done   float64 `json:"done"` // 0–1
+	Frames int64   `json:"frames,omitempty"`
+	Speed  float64 `json:"speed,omitempty"` // media seconds per second
+	Note   string  `json:"note,omitempty"`
+}
+
+// Result is what a call produced.
+type Result struct {
+	Outputs []Output
+	Facts   json.RawMessage // JSON object for other components and the caller; may be nil
+	Usage   Usage
+}
+
+// Output is a file in Call.Dir.
+type Output struct {
+	Slot string
+	Name string // file name it is stored under, without directories
+	Path string
+	Kind media.Kind
+	Mime string
+	Info *media.Info // if the function knows it anyway
+}
+
+// Usage is what a call cost. Transfer is kept apart from computing.
+type Usage struct {
+	CPUSeconds     float64 `json:"cpu_seconds"`
+	GPUSeconds     float64 `json:"gpu_seconds,omitempty"`
+	WallSeconds    float64 `json:"wall_seconds"`
+	FetchSeconds   float64 `json:"fetch_seconds,omitempty"`
+	StoreSeconds   float64 `json:"store_seconds,omitempty"`
+	BytesIn        int64   `json:"bytes_in,omitempty"`
+	BytesOut       int64   `json:"bytes_out,omitempty"`
+	MaxMemory      int64   `json:"max_memory,omitempty"`
+	InputDuration  float64 `json:"input_duration,omitempty"`  // media seconds
+	OutputDuration float64 `json:"output_duration,omitempty"` // media seconds
+}
+
+// Add sums u and v; memory takes the larger.
+func (u Usage) Add(v Usage) Usage {
+	return Usage{
+		CPUSeconds: u.CPUSeconds + v.CPUSeconds, GPUSeconds: u.GPUSeconds + v.GPUSeconds,
+		WallSeconds: u.WallSeconds + v.WallSeconds, FetchSeconds: u.FetchSeconds + v.FetchSeconds,
+		StoreSeconds: u.StoreSeconds + v.StoreSeconds, BytesIn: u.BytesIn + v.BytesIn,
+		BytesOut: u.BytesOut + v.BytesOut, MaxMemory: max(u.MaxMemory, v.MaxMemory),
+		InputDuration:  u.InputDuration + v.InputDuration,
+		OutputDuration: u.OutputDuration + v.OutputDuration,
+	}
+}
+
+// In returns the first input of a slot, or nil.
+func (c *Call) In(slot string) *Input {
+	for i := range c.Inputs {
+		if c.Inputs[i].Slot == slot {
+			return &c.Inputs[i]
+		}
+	}
+	return nil
+}
+
+// All returns every input of a slot, in order.
+func (c *Call) All(slot string) []*Input {
+	var all []*Input
+	for i := range c.Inputs {
+		if c.Inputs[i].Slot == slot {
+			all = append(all, &c.Inputs[i])
+		}
+	}
+	return all
+}
+
+// Document decodes the JSON document that fills a slot into v. A slot that is
+// empty or no document is Internal: the flow is wired wrongly.
+func (c *Call) Document(slot string, v any) error {
+	in := c.In(slot)
+	if in == nil || in.Doc == nil {
+		return errs.New(errs.Internal, "fn", "no document in slot %q", slot)
+	}
+	if err := json.Unmarshal(in.Doc, v); err != nil {
+		return errs.New(errs.Internal, "fn", "document in slot %q: %w", slot, err)
+	}
+	return nil
+}
+
+// Report passes p on if somebody listens.
+func (c *Call) Report(p Progress) {
+	if c.Progress != nil {
+		c.Progress(p)
+	}
+}

@@ -1,0 +1,183 @@
+// Package fn is the contract of every function mediafn offers:
+//
+//	media = fn(media, params)
+//
+// A function is declared once, by a Spec. Request validation, the JSON schema,
+// command-line flags, console forms, URL dialects, the cache key, the
+// documentation and scheduling are all derived from that declaration.
+package fn
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/media"
+)
+
+// Spec declares a function. It is immutable once defined.
+type Spec struct {
+	Name    string // "video.transcode": folder of the signature, then the verb or noun
+	Version string // changes whenever the same call may give another result: "1"
+	Summary string // one line for lists
+	Doc     string // what it does, method and limits, for people
+
+	Inputs  []Slot
+	Outputs []Slot
+	Params  Schema // filled by Define from the parameter struct
+
+	Pool    Pool
+	Purity  Purity
+	Slicing Slicing
+	Timeout Timeout
+	Hidden  bool   // a part of flows, not offered to callers
+	Missing string // not empty: why it can't run here ("model missing", "engine missing")
+}
+
+// Slot is one named input or output. A request's input files fill the slots in
+// order: each slot takes Min files first, then what is left up to Max.
+type Slot struct {
+	Name  string
+	Kinds []media.Kind
+	Min   int
+	Max   int // 0 = as many as come
+	Help  string
+}
+
+// Pool names the kind of machine a function wants.
+type Pool string
+
+const (
+	CPU Pool = "cpu"
+	GPU Pool = "gpu"
+)
+
+// Purity says how far two runs of the same call agree.
+type Purity string
+
+const (
+	Exact      Purity = "exact"      // the same bytes
+	Equivalent Purity = "equivalent" // the same certificate and quality; bytes may differ
+	Impure     Purity = "none"       // may differ; never cached
+)
+
+// Slicing says how a function's work on a video may be cut along time.
+type Slicing struct {
+	Mode      Mode
+	Before    int           // overlap: frames of warm-up before a slice
+	After     int           // overlap: frames needed behind a slice
+	Threshold time.Duration // shorter inputs are not sliced on "auto"; 0 = the platform's 60 s
+}
+
+// Mode is a slicing mode (REQUIREMENTS X9).
+type Mode string
+
+const (
+	Whole       Mode = "none"        // never sliced
+	Independent Mode = "independent" // any frame range alone
+	Overlap     Mode = "overlap"     // needs neighbouring frames, which are dropped again
+	Reducible   Mode = "reducible"   // dependent, made independent by a first pass
+	Weak        Mode = "weak"        // sliceable between scenes only
+)
+
+// Timeout is the policy from which an event's deadline is computed: Base plus
+// Factor times the priced time.
+type Timeout struct {
+	Base   time.Duration // 0 = 2 minutes
+	Factor float64       // 0 = 10
+}
+
+// Price is what a call is expected to need. It is a declaration, corrected by
+// measuring; scheduling and deadlines are computed from it.
+type Price struct {
+	CPUSeconds float64 `json:"cpu_seconds"`
+	Memory     int64   `json:"memory"` // bytes resident at the peak
+	GPU        int     `json:"gpu,omitempty"`
+	Cores      int     `json:"cores"` // how many it can keep busy at once
+}
+
+// Function is a declared and runnable function.
+//
+// All methods may be called concurrently. Check and Price are pure: no I/O,
+// no clock. Run leaves nothing outside call.Dir, stops promptly when ctx ends
+// and returns only after every child process is gone.
+type Function interface {
+	// Spec returns the declaration; the caller must not change it.
+	Spec() *Spec
+
+	// Check decodes and validates params for inputs of the given kinds. It
+	// returns the parameters with every default filled in, in canonical form.
+	// An error is Invalid and names the field ("params.crf"), or Unsupported.
+	Check(params json.RawMessage, inputs []media.Kind) (json.RawMessage, error)
+
+	// Price estimates the cost for inputs as far as they are known; an unknown
+	// input is a nil entry.
+	Price(params json.RawMessage, inputs []*media.Info) Price
+
+	// Assembly says how the parts of a sliced run become one file again. It is
+	// pure. A function whose slicing mode is Whole answers Unsupported.
+	Assembly(params json.RawMessage, source *media.Info) (Assembly, error)
+
+	// Run computes. params are what Check returned.
+	Run(ctx Context, call *Call) (*Result, error)
+}
+
+// Assembly is how a sliced run's parts go together.
+type Assembly struct {
+	Container string `json:"container"` // mp4 | mov | mkv | webm
+	// Sound is false when the result has no sound, whatever the source has.
+	Sound bool `json:"sound"`
+	// FrameRate is the rate of the result when the function changes it; unknown
+	// means the source's frame times are kept, one frame in, one frame out.
+	FrameRate media.Rational `json:"frame_rate"`
+}
+
+// Assign distributes n input files over the slots, in order. The result has
+// one slot name a file. An error is Invalid and names input_files.
+func (s *Spec) Assign(n int) ([]string, error) {
+	need := 0
+	for _, slot := range s.Inputs {
+		need += slot.Min
+	}
+	if n < need {
+		return nil, errs.InField("input_files", "%s needs %d input file(s), got %d", s.Name, need, n)
+	}
+	spare := n - need
+	names := make([]string, 0, n)
+	for _, slot := range s.Inputs {
+		take := slot.Min
+		extra := spare
+		if slot.Max > 0 {
+			extra = min(spare, slot.Max-slot.Min)
+		}
+		take += extra
+		spare -= extra
+		for range take {
+			names = append(names, slot.Name)
+		}
+	}
+	if spare > 0 {
+		return nil, errs.InField("input_files", "%s takes at most %d input file(s), got %d", s.Name, n-spare, n)
+	}
+	return names, nil
+}
+
+// Slot returns the input slot with that name, or nil.
+func (s *Spec) Slot(name string) *Slot {
+	for i := range s.Inputs {
+		if s.Inputs[i].Name == name {
+			return &s.Inputs[i]
+		}
+	}
+	return nil
+}
+
+// Accepts reports whether the slot takes media of kind k.
+func (s *Slot) Accepts(k media.Kind) bool {
+	for _, have := range s.Kinds {
+		if have == k {
+			return true
+		}
+	}
+	return false
+}
