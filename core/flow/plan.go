@@ -1,0 +1,103 @@
+package flow
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Plan is a checked flow, ready to be decided on. It is immutable.
+type Plan struct {
+	Name       string
+	Version    string // digest of the file's content
+	Summary    string
+	Modules    []Module
+	Components []*Component // by index, in the order of the file
+	Result     []int
+	Report     map[string]Ref
+	byName     map[string]*Component
+}
+
+// Module is a status and the components that run while it lasts.
+type Module struct {
+	Name       string
+	Status     string
+	Next       string
+	Components []int
+}
+
+// Component is one node of the graph.
+type Component struct {
+	Index   int // slot index: its two bits in the call and return slots
+	Module  int
+	Name    string
+	Fn      string // empty: the function the task names
+	Inputs  []Wire // nil with Passed: the task's inputs as they are
+	Passed  bool
+	Params  json.RawMessage // literal
+	From    *Ref            // params taken from a reference instead
+	Part    *Ref
+	Depends []int
+	When    []Condition // all must hold
+	ForEach *Ref
+	OnFail  OnFail
+	Retry   int // failures allowed; 0 = the platform's limit
+	Timeout time.Duration
+}
+
+// OnFail says what a final failure of a component means.
+type OnFail string
+
+const (
+	FailTask OnFail = "fail"
+	SkipIt   OnFail = "skip" // dependents run as if it had been left out
+)
+
+// Wire connects an input slot to where its files or document come from.
+type Wire struct {
+	Slot string
+	Refs []Ref // alternatives: the first that has something
+}
+
+// Ref is a parsed reference:
+//
+//	task.inputs  task.inputs.0  task.params  task.cmd  task.extra.slice  task.has_outputs
+//	Name         the files of a component
+//	Name.facts   its facts, whole
+//	Name.a.b     a field of its facts
+type Ref struct {
+	Component int // -1 = the task
+	Path      []string
+	text      string
+}
+
+func (r Ref) String() string { return r.text }
+
+// Files reports whether the reference means files rather than a JSON value.
+func (r Ref) Files() bool {
+	if r.Component < 0 {
+		return r.Path[0] == "inputs"
+	}
+	return len(r.Path) == 0
+}
+
+// Condition compares one fact.
+type Condition struct {
+	Fact  Ref
+	Is    any // nil: the fact is true
+	Not   bool
+	Above *float64
+	Below *float64
+}
+
+// Component returns the component of that name, or nil.
+func (p *Plan) Component(name string) *Component { return p.byName[name] }
+
+// Module returns the index of the module with that status, or -1.
+func (p *Plan) Module(status string) int {
+	for i := range p.Modules {
+		if p.Modules[i].Status == status {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,106 @@
+package task
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/media"
+)
+
+// Request is what a caller asks for, validated. Field names are the wire's.
+type Request struct {
+	CreateTime int64           `json:"create_time,omitempty"` // Unix milliseconds
+	MsgID      string          `json:"msg_id"`
+	NotifyURL  string          `json:"notify_url,omitempty"`
+	Priority   int             `json:"priority"` // 0–9, 9 most urgent
+	Params     json.RawMessage `json:"params,omitempty"`
+	Inputs     []media.Ref     `json:"input_files,omitempty"`
+	Outputs    []media.Ref     `json:"output_files,omitempty"`
+	Cmd        string          `json:"cmd"`
+	Extra      Extra           `json:"extra"`
+}
+
+// Extra holds the platform's own options.
+type Extra struct {
+	Slice       string          `json:"slice,omitempty"` // auto | force | off
+	PreDownload *bool           `json:"pre_download,omitempty"`
+	Deadline    int64           `json:"deadline,omitempty"` // Unix milliseconds
+	UserData    json.RawMessage `json:"user_data,omitempty"`
+}
+
+// Task is one request's row.
+type Task struct {
+	ID         string
+	Tenant     string
+	Generation int // counts retries of the whole task
+	Request    Request
+	Flow       string
+	FlowVer    string
+	State      State
+	Status     string // status of the running module
+	Call, Ret  Slots
+	Outputs    []media.Object
+	Report     json.RawMessage // facts named by the flow's report
+	Error      *Fault
+	Usage      fn.Usage
+	ReplyTo    string // gateway that waits for the end; empty = nobody
+	Version    int64  // changes with every write
+	CreatedAt  time.Time
+	StartedAt  time.Time
+	EndedAt    time.Time
+}
+
+// Fault is an error as stored and shown.
+type Fault struct {
+	Kind      errs.Kind `json:"kind"`
+	Message   string    `json:"message"`
+	Field     string    `json:"field,omitempty"`
+	Component string    `json:"component,omitempty"`
+	Segment   *int      `json:"segment,omitempty"`
+	Tail      string    `json:"tail,omitempty"` // last lines of the tool's own message
+}
+
+// FaultOf converts an error.
+func FaultOf(err error) *Fault {
+	if err == nil {
+		return nil
+	}
+	return &Fault{Kind: errs.KindOf(err), Message: err.Error(), Field: errs.FieldOf(err), Tail: errs.TailOf(err)}
+}
+
+// Work is the row of an event or, when Order ≥ 0, of one of its segments. Both
+// are granted, leased, retried and fenced alike, hence one type and one table.
+type Work struct {
+	ID        string
+	TaskID    string
+	Component string
+	Order     int // -1: the event itself
+	Tenant    string
+	Priority  int
+	Pool      fn.Pool
+	Fn        string
+	FnVersion string
+	State     State
+	Attempt   int      // fencing number: grows with every grant
+	Failures  int      // the function failed
+	Losses    int      // the worker or its lease was lost
+	LostBy    []string // workers that lost it
+	Trace     string   // current attempt
+	Worker    string
+	Price     fn.Price
+	Job       json.RawMessage // core/job.Job without trace and attempt
+	Outputs   []media.Object
+	Facts     json.RawMessage
+	Usage     fn.Usage
+	Error     *Fault
+	Limit     int // failures allowed
+	Timeout   time.Duration
+	CreatedAt time.Time
+	NotBefore time.Time // waiting until
+	StartedAt time.Time
+	LeaseTill time.Time
+	Deadline  time.Time // of the current attempt
+	EndedAt   time.Time
+}

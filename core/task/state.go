@@ -1,0 +1,112 @@
+// Package task holds what the controller knows of a request and the pure rules
+// by which it moves: ids, states and their transitions, slots, retry
+// arithmetic, and the decision what runs next. It has no clock and does no I/O.
+//
+// One request is a task. Each node of its flow is an event, each slice of an
+// event a segment, each computation a trace: one attempt on one machine.
+package task
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// State is the state of a task, an event or a segment.
+type State string
+
+const (
+	Queued    State = "queued"    // task: accepted, nothing decided yet
+	Waiting   State = "waiting"   // event: may not run before a time (backoff), or its segments run
+	Ready     State = "ready"     // event: may be granted to a worker
+	Running   State = "running"   // granted, or at least one event is under way
+	Succeeded State = "succeeded" // done, with a result
+	Failed    State = "failed"    // given up, with an error
+	Canceled  State = "canceled"  // stopped on request
+	Skipped   State = "skipped"   // event: left out by a condition or by on_fail: skip
+)
+
+// Final reports whether nothing more happens in s.
+func (s State) Final() bool {
+	return s == Succeeded || s == Failed || s == Canceled || s == Skipped
+}
+
+// Transition is one allowed change of state and what causes it.
+type Transition struct {
+	From State // empty: the row is created
+	On   string
+	To   State
+}
+
+// TaskTransitions is the life of a task.
+var TaskTransitions = []Transition{
+	{"", "accept", Queued},
+	{Queued, "decide", Running},
+	{Queued, "cancel", Canceled},
+	{Running, "last module done", Succeeded},
+	{Running, "component failed", Failed},
+	{Running, "cancel", Canceled},
+	{Failed, "retry", Queued},
+	{Canceled, "retry", Queued},
+}
+
+// WorkTransitions is the life of an event or a segment. "limit" stands for the
+// limit of failures or losses having been reached.
+var WorkTransitions = []Transition{
+	{"", "depends done", Ready},
+	{"", "condition false", Skipped},
+	{"", "decided by the controller", Succeeded},
+	{"", "fan out", Waiting},
+	{Ready, "grant", Running},
+	{Ready, "cancel", Canceled},
+	{Waiting, "time comes", Ready},
+	{Waiting, "segments done", Succeeded},
+	{Waiting, "segment failed", Failed},
+	{Waiting, "cancel", Canceled},
+	{Running, "result", Succeeded},
+	{Running, "failure", Waiting},
+	{Running, "failure, limit or not retryable", Failed},
+	{Running, "lease lost", Waiting},
+	{Running, "lease lost, limit", Failed},
+	{Running, "handed back", Ready},
+	{Running, "cancel", Canceled},
+	{Failed, "on_fail: skip", Skipped},
+}
+
+// Allowed reports whether table knows a transition from one state to another.
+func Allowed(table []Transition, from, to State) bool {
+	for _, t := range table {
+		if t.From == from && t.To == to {
+			return true
+		}
+	}
+	return false
+}
+
+// NewID returns a new task or trace id. Ids sort by time (UUID version 7), so
+// that rows written together lie together.
+func NewID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// EventID names a DAG node of a task.
+func EventID(taskID, component string) string { return taskID + "_" + component }
+
+// SegmentID names one slice of an event.
+func SegmentID(eventID string, order int) string { return eventID + "_" + strconv.Itoa(order) }
+
+// ParseID splits an event or segment id. Order is -1 for an event.
+func ParseID(id string) (taskID, component string, order int, err error) {
+	parts := strings.Split(id, "_")
+	order = -1
+	switch len(parts) {
+	case 3:
+		if order, err = strconv.Atoi(parts[2]); err != nil || order < 0 {
+			return "", "", 0, fmt.Errorf("%q: bad segment order", id)
+		}
+	case 2:
+	default:
+		return "", "", 0, fmt.Errorf("%q is no event or segment id", id)
+	}
+	return parts[0], parts[1], order, nil
+}
