@@ -1,62 +1,135 @@
-// Package job is the message a worker gets with a grant: everything needed to
-// compute one event or segment, and nothing about the flow around it.
+// Package job is what a worker is told to compute and what it answers: one
+// attempt (trace) of one function on one machine. It travels in grants, so
+// everything in it is plain data with wire names.
 package job
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 
+	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
 )
 
-// Schema is the version of these envelopes.
-const Schema = 1
+// Publish is the one function the executor carries out itself: it puts
+// finished objects at the places the caller asked for.
+const Publish = "assemble.publish"
 
-// Job is one computation to be done.
+// Job is one computation.
 type Job struct {
-	Schema  int             `json:"schema"`
-	Work    string          `json:"work"`    // event or segment id
-	Trace   string          `json:"trace"`   // this attempt
-	Attempt int             `json:"attempt"` // fencing number
-	Tenant  string          `json:"tenant,omitempty"`
-	Fn      string          `json:"fn"`
-	Version string          `json:"version"`
-	Params  json.RawMessage `json:"params,omitempty"` // canonical
-	Inputs  []Input         `json:"inputs,omitempty"`
-	Part    *fn.Part        `json:"part,omitempty"`
-	Out     Place           `json:"out"`
-	Threads int             `json:"threads,omitempty"`
-	Price   fn.Price        `json:"price"`
-	// Deadline ends the attempt; Lease is how long it lives between renewals.
-	Deadline time.Time     `json:"deadline"`
-	Lease    time.Duration `json:"lease"`
+	Trace    string          `json:"trace"` // id of this attempt; letters, digits, "-", "_", "."
+	Fn       string          `json:"fn"`
+	Version  string          `json:"version"` // of Fn, as the plan was made for
+	Params   json.RawMessage `json:"params,omitempty"`
+	Inputs   []Input         `json:"inputs,omitempty"`
+	Part     *fn.Part        `json:"part,omitempty"` // the slice to compute; nil = all
+	Out      Place           `json:"out"`
+	Threads  int             `json:"threads,omitempty"` // cores to keep busy; 0 = 1
+	Deadline time.Time       `json:"deadline,omitzero"` // zero = none
 }
 
-// Input fills one slot, with a file or a document.
+// Input is one thing that fills a slot: media at Ref, or a JSON document.
 type Input struct {
-	Slot  string          `json:"slot"`
-	Ref   media.Ref       `json:"ref"`
-	Doc   json.RawMessage `json:"doc,omitempty"`
-	Facts *media.Info     `json:"facts,omitempty"` // what is known of the file already
+	Slot string          `json:"slot"`
+	Ref  media.Ref       `json:"ref,omitzero"`
+	Doc  json.RawMessage `json:"doc,omitempty"`
+	// Facts is what the platform already knows about the media at Ref.
+	Facts *media.Info `json:"facts,omitempty"`
 }
 
-// Place says where outputs are stored.
+// Place says where outputs go.
 type Place struct {
-	Cloud  string `json:"cloud,omitempty"`
-	Bucket string `json:"bucket,omitempty"`
-	// Prefix of the keys. It ends in the trace id, so that two attempts never
-	// write the same object.
-	Prefix string `json:"prefix,omitempty"`
-	// Exact gives every output its own target instead, in order. Only
-	// publishing uses it: it copies a committed result, so that repeating it
-	// changes nothing.
-	Exact []media.Ref `json:"exact,omitempty"`
+	Cloud  string `json:"cloud"`
+	Bucket string `json:"bucket"`
+	// Prefix is the attempt key, without a slash at either end. It holds the
+	// trace id, so no two attempts ever write the same object. An output is
+	// stored at Prefix + "/" + its name.
+	Prefix string `json:"prefix"`
+	// Final are the exact targets of Publish, one for each input. Other
+	// functions never write to a place a caller can see.
+	Final []media.Ref `json:"final,omitempty"`
 }
 
-// Outcome is what a worker reports of a finished job.
+// Outcome is what a job that succeeded produced.
 type Outcome struct {
 	Outputs []media.Object  `json:"outputs,omitempty"`
-	Facts   json.RawMessage `json:"facts,omitempty"`
+	Facts   json.RawMessage `json:"facts,omitempty"` // JSON object
 	Usage   fn.Usage        `json:"usage"`
+}
+
+// Validate checks what the executor relies on. A job is written by the
+// controller, never by a caller, so what is wrong with it is Internal.
+func (j *Job) Validate() error {
+	fail := func(format string, args ...any) error {
+		return errs.New(errs.Internal, "job", format, args...)
+	}
+	if !element(j.Trace) {
+		return fail("trace %q is no path element", j.Trace)
+	}
+	if j.Fn == "" {
+		return fail("no function")
+	}
+	if j.Threads < 0 {
+		return fail("%d threads", j.Threads)
+	}
+	for i, in := range j.Inputs {
+		blob, url, doc := in.Ref.Bucket != "" && in.Ref.Key != "", in.Ref.URL != "", in.Doc != nil
+		if count(blob, url, doc) != 1 {
+			return fail("input %d needs exactly one of url, bucket and key, document", i)
+		}
+	}
+	if j.Fn == Publish {
+		if len(j.Out.Final) != len(j.Inputs) || len(j.Inputs) == 0 {
+			return fail("%d inputs to publish at %d targets", len(j.Inputs), len(j.Out.Final))
+		}
+		for i, ref := range j.Out.Final {
+			if ref.URL != "" || ref.Bucket == "" || ref.Key == "" {
+				return fail("target %d is not a bucket and key", i)
+			}
+		}
+		return nil
+	}
+	if len(j.Out.Final) > 0 {
+		return fail("only %s writes to final places", Publish)
+	}
+	if j.Out.Bucket == "" {
+		return fail("no bucket to store outputs in")
+	}
+	if !strings.Contains(j.Out.Prefix, j.Trace) || strings.HasPrefix(j.Out.Prefix, "/") || strings.HasSuffix(j.Out.Prefix, "/") {
+		return fail("prefix %q is not a key of attempt %s", j.Out.Prefix, j.Trace)
+	}
+	return nil
+}
+
+// Key is where an output of that name is stored.
+func (p Place) Key(name string) string { return p.Prefix + "/" + name }
+
+// Field names input i in errors the way requests do.
+func Field(i int) string { return fmt.Sprintf("input_files.%d", i) }
+
+func count(conditions ...bool) (n int) {
+	for _, c := range conditions {
+		if c {
+			n++
+		}
+	}
+	return n
+}
+
+// element reports whether s is safe as a file name: it becomes a directory.
+func element(s string) bool {
+	if s == "" || len(s) > 128 || s[0] == '.' {
+		return false
+	}
+	for _, c := range []byte(s) {
+		switch {
+		case c >= '0' && c <= '9', c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '-', c == '_', c == '.':
+		default:
+			return false
+		}
+	}
+	return true
 }
