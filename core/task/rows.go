@@ -6,6 +6,7 @@ import (
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/media"
 )
 
@@ -40,6 +41,7 @@ type Task struct {
 	FlowVer    string
 	State      State
 	Status     string // status of the running module
+	Ending     State  // failed or canceled is decided, running parts are being stopped
 	Call, Ret  Slots
 	Outputs    []media.Object
 	Report     json.RawMessage // facts named by the flow's report
@@ -53,22 +55,10 @@ type Task struct {
 }
 
 // Fault is an error as stored and shown.
-type Fault struct {
-	Kind      errs.Kind `json:"kind"`
-	Message   string    `json:"message"`
-	Field     string    `json:"field,omitempty"`
-	Component string    `json:"component,omitempty"`
-	Segment   *int      `json:"segment,omitempty"`
-	Tail      string    `json:"tail,omitempty"` // last lines of the tool's own message
-}
+type Fault = job.Fault
 
-// FaultOf converts an error.
-func FaultOf(err error) *Fault {
-	if err == nil {
-		return nil
-	}
-	return &Fault{Kind: errs.KindOf(err), Message: err.Error(), Field: errs.FieldOf(err), Tail: errs.TailOf(err)}
-}
+// FaultOf converts an error; nil stays nil.
+func FaultOf(err error) *Fault { return job.FaultOf(err) }
 
 // Work is the row of an event or, when Order ≥ 0, of one of its segments. Both
 // are granted, leased, retried and fenced alike, hence one type and one table.
@@ -90,7 +80,7 @@ type Work struct {
 	Trace     string   // current attempt
 	Worker    string
 	Price     fn.Price
-	Job       json.RawMessage // core/job.Job without trace and attempt
+	Job       json.RawMessage // job.Job without trace, threads and deadline
 	Outputs   []media.Object
 	Facts     json.RawMessage
 	Usage     fn.Usage
@@ -103,4 +93,17 @@ type Work struct {
 	LeaseTill time.Time
 	Deadline  time.Time // of the current attempt
 	EndedAt   time.Time
+}
+
+// Grant completes the row's job for one attempt on one worker.
+func (w *Work) Grant(lease time.Duration, threads int) (job.Grant, error) {
+	g := job.Grant{Work: w.ID, Attempt: w.Attempt, Tenant: w.Tenant, Price: w.Price, Lease: lease}
+	if err := json.Unmarshal(w.Job, &g.Job); err != nil {
+		return g, errs.New(errs.Internal, "grant", "%s: %w", w.ID, err)
+	}
+	g.Job.Trace, g.Job.Deadline, g.Job.Threads = w.Trace, w.Deadline, threads
+	if g.Job.Fn != job.Publish {
+		g.Job.Out.Prefix += "/" + w.Trace
+	}
+	return g, nil
 }

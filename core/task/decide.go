@@ -1,0 +1,346 @@
+package task
+
+import (
+	"slices"
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/flow"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/media"
+)
+
+// View is everything known about one task when a decision is made.
+type View struct {
+	Task Task
+	Plan *flow.Plan
+	Work map[string]Work // rows by id, events and segments
+}
+
+// Step is a decision: the task's row as it should become, the rows to create
+// and the rows to change. Applying it is one transaction.
+type Step struct {
+	Task   Task
+	Insert []Work
+	Update []Work
+	Stop   []Work // running rows whose workers are told to stop; they confirm
+}
+
+// Decider decides. It holds what never changes while a controller runs.
+type Decider struct {
+	Functions *fn.Registry
+	// Inline are functions the controller itself evaluates, from facts only.
+	Inline map[string]Inline
+	Place  Place
+}
+
+// Place names where the platform keeps what flows produce.
+type Place struct {
+	Cloud    string
+	Results  string // bucket of what the caller gets
+	Segments string // bucket of what only the flow needs
+}
+
+// Decide returns what follows from v at time now. It is pure: the same view
+// gives the same step. Deciding again on the result changes nothing.
+func (d *Decider) Decide(v View, now time.Time) Step {
+	r := &round{Decider: d, view: v, now: now, changed: map[string]bool{}, step: Step{Task: v.Task}}
+	r.view.Work = make(map[string]Work, len(v.Work))
+	for id, w := range v.Work {
+		r.view.Work[id] = w
+	}
+	r.run()
+	return r.finish()
+}
+
+// round is one run of Decide. It works on a copy of the view that already
+// contains the rows it creates.
+type round struct {
+	*Decider
+	view    View
+	now     time.Time
+	step    Step
+	changed map[string]bool // existing rows that differ
+	created []string
+}
+
+func (r *round) run() {
+	t := &r.step.Task
+	if t.State.Final() {
+		return
+	}
+	if t.State == Queued && t.Ending == "" {
+		t.State = Running
+		if t.StartedAt.IsZero() {
+			t.StartedAt = r.now
+		}
+		if t.Status == "" {
+			t.Status = r.view.Plan.Modules[0].Status
+		}
+	}
+	for t.Ending == "" && r.advance() {
+	}
+	if t.Ending != "" {
+		r.wind()
+	}
+}
+
+// advance makes one pass over the current module and reports whether it
+// changed something that may allow more.
+func (r *round) advance() bool {
+	t := &r.step.Task
+	m := r.view.Plan.Module(t.Status)
+	if m < 0 {
+		r.fail(nil, &Fault{Kind: errs.Internal, Message: "flow " + r.view.Plan.Name + " has no status " + t.Status})
+		return false
+	}
+	module := &r.view.Plan.Modules[m]
+	again, done := false, true
+	for _, i := range module.Components {
+		c := r.view.Plan.Components[i]
+		if t.Ret.Get(i) == Untouched && t.Call.Get(i) != Untouched {
+			again = r.collect(c) || again
+		}
+		if t.Ending != "" {
+			return false
+		}
+		if t.Ret.Get(i) == Untouched && t.Call.Get(i) == Untouched && r.mayRun(c) {
+			again = r.start(c) || again
+		}
+		if t.Ending != "" {
+			return false
+		}
+		done = done && t.Ret.Get(i) != Untouched
+	}
+	if !done {
+		return again
+	}
+	if m == len(r.view.Plan.Modules)-1 {
+		r.succeed(module)
+		return false
+	}
+	t.Status = module.Next
+	return true
+}
+
+// mayRun is the one comparison: all components c depends on have returned.
+func (r *round) mayRun(c *flow.Component) bool {
+	var mask Slots
+	for _, on := range c.Depends {
+		mask = mask.Set(on, Success)
+	}
+	return r.step.Task.Ret.Covers(mask)
+}
+
+// collect looks whether a called component has come back.
+func (r *round) collect(c *flow.Component) bool {
+	t := &r.step.Task
+	w, ok := r.view.Work[EventID(t.ID, c.Name)]
+	if !ok {
+		r.fail(c, &Fault{Kind: errs.Internal, Message: "the event's row is missing"})
+		return false
+	}
+	if w.State == Waiting && c.ForEach != nil {
+		w = r.gather(w)
+	}
+	switch w.State {
+	case Succeeded:
+		t.Ret = t.Ret.Set(c.Index, Success)
+		t.Usage = t.Usage.Add(w.Usage)
+		return true
+	case Failed:
+		if c.OnFail == flow.SkipIt {
+			w.State = Skipped
+			r.change(w)
+			t.Call = t.Call.Set(c.Index, Failure)
+			t.Ret = t.Ret.Set(c.Index, Success)
+			return true
+		}
+		t.Ret = t.Ret.Set(c.Index, Failure)
+		r.fail(c, w.Error)
+	}
+	return false
+}
+
+// gather closes the row of a fanned out event when its segments allow.
+func (r *round) gather(w Work) Work {
+	segments := r.segments(w)
+	for _, s := range segments {
+		if s.State == Failed {
+			fault := *s.Error
+			order := s.Order
+			fault.Segment = &order
+			w.Error = &fault
+			w = w.end(Failed, r.now)
+			r.change(w)
+			return w
+		}
+		if s.State != Succeeded {
+			return w
+		}
+	}
+	for _, s := range segments {
+		w.Outputs = append(w.Outputs, s.Outputs...)
+		w.Usage = w.Usage.Add(s.Usage)
+	}
+	w = w.Done(r.now)
+	r.change(w)
+	return w
+}
+
+// segments returns an event's segments in order.
+func (r *round) segments(w Work) []Work {
+	var all []Work
+	for order := 0; ; order++ {
+		s, ok := r.view.Work[SegmentID(w.ID, order)]
+		if !ok {
+			return all
+		}
+		all = append(all, s)
+	}
+}
+
+// start calls a component: creates its row, evaluates it here, or leaves it
+// out. It reports whether the component has returned already.
+func (r *round) start(c *flow.Component) bool {
+	t := &r.step.Task
+	for i := range c.When {
+		value, err := r.value(c.When[i].Fact)
+		if err != nil {
+			r.fail(c, FaultOf(err))
+			return false
+		}
+		if !c.When[i].Holds(value) {
+			t.Ret = t.Ret.Set(c.Index, Success) // left out: returned without a call
+			return true
+		}
+	}
+	rows, err := r.rows(c)
+	if err != nil {
+		if c.OnFail == flow.SkipIt {
+			t.Call = t.Call.Set(c.Index, Failure)
+			t.Ret = t.Ret.Set(c.Index, Success)
+			return true
+		}
+		r.fail(c, FaultOf(err))
+		return false
+	}
+	t.Call = t.Call.Set(c.Index, Success)
+	for _, w := range rows {
+		r.create(w)
+	}
+	if rows[0].State == Succeeded || (rows[0].State == Waiting && len(rows) == 1) {
+		return r.collect(c)
+	}
+	return false
+}
+
+func (r *round) create(w Work) {
+	r.view.Work[w.ID] = w
+	r.created = append(r.created, w.ID)
+}
+
+func (r *round) change(w Work) {
+	r.view.Work[w.ID] = w
+	r.changed[w.ID] = true
+}
+
+// fail begins the end of the task. c is nil when no component is to blame.
+func (r *round) fail(c *flow.Component, fault *Fault) {
+	t := &r.step.Task
+	f := Fault{Kind: errs.Internal, Message: "failed without an error"}
+	if fault != nil {
+		f = *fault
+	}
+	if c != nil {
+		f.Component = c.Name
+	}
+	t.Ending, t.Error = Failed, &f
+}
+
+// wind brings a task to its end: what has not started is canceled, what runs
+// is told to stop, and when nothing runs any more the task is over.
+func (r *round) wind() {
+	running := false
+	for id, w := range r.view.Work {
+		switch {
+		case w.State == Running:
+			running = true
+			r.step.Stop = append(r.step.Stop, w)
+		case !w.State.Final():
+			r.view.Work[id] = w.end(Canceled, r.now)
+			r.changed[id] = true
+		}
+	}
+	if running {
+		return
+	}
+	t := &r.step.Task
+	t.State, t.Ending, t.EndedAt = t.Ending, "", r.now
+	t.Usage = r.total()
+	if t.State == Canceled && t.Error == nil {
+		t.Error = &Fault{Kind: errs.Canceled, Message: "canceled on request"}
+	}
+}
+
+// succeed ends the task with the result of the first component that has one.
+func (r *round) succeed(last *flow.Module) {
+	t := &r.step.Task
+	t.State, t.EndedAt, t.Error = Succeeded, r.now, nil
+	t.Status = last.Next
+	t.Outputs = nil
+	for _, i := range r.view.Plan.Result {
+		if w, ok := r.view.Work[EventID(t.ID, r.view.Plan.Components[i].Name)]; ok && w.State == Succeeded {
+			t.Outputs = w.Outputs
+			break
+		}
+	}
+	t.Report = r.report()
+	t.Usage = r.total()
+}
+
+func (r *round) total() fn.Usage {
+	var u fn.Usage
+	for _, w := range r.view.Work {
+		if c := r.view.Plan.Component(w.Component); w.Order < 0 && c != nil && c.ForEach != nil {
+			continue // its segments are counted
+		}
+		u = u.Add(w.Usage)
+	}
+	return u
+}
+
+// finish sorts the collected changes, so that equal views give equal steps.
+func (r *round) finish() Step {
+	created := map[string]bool{}
+	for _, id := range r.created {
+		created[id] = true
+		r.step.Insert = append(r.step.Insert, r.view.Work[id])
+	}
+	for id := range r.changed {
+		if !created[id] {
+			r.step.Update = append(r.step.Update, r.view.Work[id])
+		}
+	}
+	byID := func(a, b Work) int {
+		if a.Component == b.Component {
+			return a.Order - b.Order
+		}
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	}
+	slices.SortFunc(r.step.Update, byID)
+	slices.SortFunc(r.step.Stop, byID)
+	return r.step
+}
+
+// files returns the objects a reference means.
+func (r *round) files(ref flow.Ref) ([]media.Object, bool) {
+	w, ok := r.view.Work[EventID(r.step.Task.ID, r.view.Plan.Components[ref.Component].Name)]
+	if !ok || w.State != Succeeded {
+		return nil, false
+	}
+	return w.Outputs, true
+}

@@ -1,0 +1,327 @@
+package task
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/flow"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/core/media"
+)
+
+// Inline is a function the controller evaluates itself. It sees documents
+// only, never media, and is pure.
+type Inline func(in InlineCall) (json.RawMessage, error)
+
+// InlineCall is what an inline function is given.
+type InlineCall struct {
+	Task     *Task
+	Function fn.Function // the function the task names; nil if it names a flow
+	Docs     map[string]json.RawMessage
+	Params   json.RawMessage
+}
+
+// rows builds what calling c creates: one row, or an event with its segments.
+func (r *round) rows(c *flow.Component) ([]Work, error) {
+	t := &r.step.Task
+	w := Work{
+		ID: EventID(t.ID, c.Name), TaskID: t.ID, Component: c.Name, Order: -1, Tenant: t.Tenant,
+		Priority: t.Request.Priority, State: Ready, Limit: c.Retry, Timeout: c.Timeout, CreatedAt: r.now,
+	}
+	params, err := r.params(c)
+	if err != nil {
+		return nil, err
+	}
+	name := c.Fn
+	if name == "" {
+		name = t.Request.Cmd
+	}
+	if inline, ok := r.Inline[name]; ok {
+		return r.inline(c, w, name, inline, params)
+	}
+	f, err := r.Functions.Get(name)
+	if err != nil {
+		return nil, err
+	}
+	inputs, err := r.inputs(c, f)
+	if err != nil {
+		return nil, err
+	}
+	if params, err = f.Check(params, r.kinds(inputs)); err != nil {
+		return nil, err
+	}
+	spec := f.Spec()
+	w.Fn, w.FnVersion, w.Pool = spec.Name, spec.Version, spec.Pool
+	w.Price = f.Price(params, r.infos(inputs))
+	base := job.Job{
+		Fn: spec.Name, Version: spec.Version,
+		Params: params, Inputs: inputs, Out: r.place(c),
+	}
+	if c.ForEach != nil {
+		return r.fanOut(c, w, base)
+	}
+	if c.Part != nil {
+		if base.Part, err = r.part(*c.Part); err != nil {
+			return nil, err
+		}
+	}
+	w.Timeout = deadline(spec, w)
+	return []Work{withJob(w, base)}, nil
+}
+
+// deadline is the time an attempt may take (check bill): the component's own
+// timeout, or the function's policy on its price.
+func deadline(spec *fn.Spec, w Work) time.Duration {
+	if w.Timeout > 0 {
+		return w.Timeout
+	}
+	base, factor := spec.Timeout.Base, spec.Timeout.Factor
+	if base == 0 {
+		base = 2 * time.Minute
+	}
+	if factor == 0 {
+		factor = 10
+	}
+	return base + time.Duration(w.Price.CPUSeconds*factor*float64(time.Second))
+}
+
+func withJob(w Work, j job.Job) Work {
+	if j.Fn != job.Publish {
+		j.Out.Prefix += w.Component
+	}
+	if w.Order >= 0 {
+		j.Out.Prefix += "/" + strconv.Itoa(w.Order)
+	}
+	w.Job, _ = json.Marshal(j) // plain data: cannot fail
+	return w
+}
+
+// fanOut makes one segment a list element. The event itself waits for them.
+func (r *round) fanOut(c *flow.Component, w Work, base job.Job) ([]Work, error) {
+	v, err := r.value(*c.ForEach)
+	if err != nil {
+		return nil, err
+	}
+	raw, _ := json.Marshal(v)
+	var parts []fn.Part
+	if err := json.Unmarshal(raw, &parts); err != nil {
+		return nil, errs.New(errs.Internal, c.Name, "%s is not a list of parts: %w", c.ForEach, err)
+	}
+	spec := mustSpec(r.Functions, w.Fn)
+	total := int64(0)
+	for _, p := range parts {
+		total += p.Frames + p.DropHead + p.DropTail
+	}
+	event := w
+	event.State, event.Price = Waiting, fn.Price{}
+	rows := []Work{event}
+	for i := range parts {
+		s := w
+		s.ID, s.Order = SegmentID(w.ID, i), i
+		if total > 0 {
+			share := float64(parts[i].Frames+parts[i].DropHead+parts[i].DropTail) / float64(total)
+			s.Price.CPUSeconds *= share
+		}
+		s.Price.Cores = 1
+		s.Timeout = deadline(spec, s)
+		j := base
+		j.Part = &parts[i]
+		rows = append(rows, withJob(s, j))
+	}
+	return rows, nil
+}
+
+func mustSpec(r *fn.Registry, name string) *fn.Spec {
+	f, err := r.Get(name)
+	if err != nil {
+		return &fn.Spec{}
+	}
+	return f.Spec()
+}
+
+func (r *round) inline(c *flow.Component, w Work, name string, inline Inline, params json.RawMessage) ([]Work, error) {
+	call := InlineCall{Task: &r.step.Task, Docs: map[string]json.RawMessage{}, Params: params}
+	if f, err := r.Functions.Get(r.step.Task.Request.Cmd); err == nil {
+		call.Function = f
+	}
+	for _, wire := range c.Inputs {
+		for _, ref := range wire.Refs {
+			v, err := r.value(ref)
+			if err != nil {
+				return nil, err
+			}
+			if v != nil {
+				call.Docs[wire.Slot], _ = json.Marshal(v)
+				break
+			}
+		}
+	}
+	facts, err := inline(call)
+	if err != nil {
+		return nil, errs.Wrap(name, err)
+	}
+	w.Fn, w.FnVersion, w.Pool, w.Facts = name, "1", fn.CPU, facts
+	w.StartedAt = r.now
+	return []Work{w.Done(r.now)}, nil
+}
+
+// inputs resolves a component's wires to files and documents.
+func (r *round) inputs(c *flow.Component, f fn.Function) ([]job.Input, error) {
+	if c.Passed {
+		return r.passed(f)
+	}
+	var all []job.Input
+	for _, wire := range c.Inputs {
+		for _, ref := range wire.Refs {
+			found, err := r.wire(wire.Slot, ref)
+			if err != nil {
+				return nil, err
+			}
+			if found != nil {
+				all = append(all, found...)
+				break
+			}
+		}
+	}
+	return all, nil
+}
+
+// passed gives the task's own inputs to the function it names.
+func (r *round) passed(f fn.Function) ([]job.Input, error) {
+	refs := r.step.Task.Request.Inputs
+	slots, err := f.Spec().Assign(len(refs))
+	if err != nil {
+		return nil, err
+	}
+	all := make([]job.Input, len(refs))
+	for i := range refs {
+		all[i] = job.Input{Slot: slots[i], Ref: refs[i]}
+	}
+	if len(all) > 0 {
+		all[0].Facts = r.sourceInfo()
+	}
+	return all, nil
+}
+
+func (r *round) wire(slot string, ref flow.Ref) ([]job.Input, error) {
+	if !ref.Files() {
+		v, err := r.value(ref)
+		if err != nil || v == nil {
+			return nil, err
+		}
+		raw, _ := json.Marshal(v)
+		return []job.Input{{Slot: slot, Doc: raw}}, nil
+	}
+	var found []job.Input
+	if ref.Component < 0 {
+		for i, in := range r.step.Task.Request.Inputs {
+			if len(ref.Path) > 1 && strconv.Itoa(i) != ref.Path[1] {
+				continue
+			}
+			input := job.Input{Slot: slot, Ref: in}
+			if i == 0 {
+				input.Facts = r.sourceInfo()
+			}
+			found = append(found, input)
+		}
+		return found, nil
+	}
+	objects, ok := r.files(ref)
+	if !ok {
+		return nil, nil
+	}
+	found = []job.Input{}
+	for _, o := range objects {
+		found = append(found, job.Input{Slot: slot, Ref: o.Ref})
+	}
+	return found, nil
+}
+
+// sourceInfo is what a probe of this task found of the first input, in short:
+// lists of keyframes and frames stay behind, since jobs travel.
+func (r *round) sourceInfo() *media.Info {
+	for _, c := range r.view.Plan.Components {
+		if c.Fn != "inspect.probe" {
+			continue
+		}
+		w, ok := r.view.Work[EventID(r.step.Task.ID, c.Name)]
+		if !ok || w.State != Succeeded {
+			continue
+		}
+		var info media.Info
+		if json.Unmarshal(w.Facts, &info) != nil {
+			return nil
+		}
+		for i := range info.Video {
+			info.Video[i].FrameList = nil
+			if info.Video[i].GOP != nil {
+				info.Video[i].GOP.Keys = nil
+			}
+		}
+		return &info
+	}
+	return nil
+}
+
+func (r *round) infos(inputs []job.Input) []*media.Info {
+	infos := make([]*media.Info, len(inputs))
+	for i := range inputs {
+		infos[i] = inputs[i].Facts
+	}
+	return infos
+}
+
+// kinds tells Check what is known of the inputs' kinds; empty means unknown.
+func (r *round) kinds(inputs []job.Input) []media.Kind {
+	kinds := make([]media.Kind, len(inputs))
+	for i := range inputs {
+		if inputs[i].Facts != nil {
+			kinds[i] = inputs[i].Facts.Kind
+		} else if inputs[i].Doc != nil {
+			kinds[i] = media.Text
+		}
+	}
+	return kinds
+}
+
+func (r *round) params(c *flow.Component) (json.RawMessage, error) {
+	if c.From == nil {
+		return c.Params, nil
+	}
+	v, err := r.value(*c.From)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
+}
+
+func (r *round) part(ref flow.Ref) (*fn.Part, error) {
+	v, err := r.value(ref)
+	if err != nil {
+		return nil, err
+	}
+	raw, _ := json.Marshal(v)
+	var p fn.Part
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return nil, errs.New(errs.Internal, "flow", "%s is no part: %w", ref, err)
+	}
+	return &p, nil
+}
+
+// place decides where a component's files go: the results' bucket if the task
+// may end with them, else the segments', which live a day.
+func (r *round) place(c *flow.Component) job.Place {
+	p := job.Place{Cloud: r.Place.Cloud, Bucket: r.Place.Segments, Prefix: r.step.Task.ID + "/"}
+	for _, i := range r.view.Plan.Result {
+		if i == c.Index {
+			p.Bucket = r.Place.Results
+		}
+	}
+	if c.Fn == job.Publish {
+		return job.Place{Final: r.step.Task.Request.Outputs}
+	}
+	return p
+}
