@@ -1,0 +1,189 @@
+package state
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/task"
+)
+
+// Change is everything one decision writes, for one task. It is applied whole
+// or not at all.
+type Change struct {
+	Task    *task.Task // nil = unchanged; guarded by its Version, which grows by one
+	Insert  []task.Work
+	Update  []Guarded
+	Traces  []Trace
+	Posts   []Post
+	History []Note
+}
+
+// Guarded is a row as it should become, if it still is in the state and
+// attempt it was decided on (fencing).
+type Guarded struct {
+	Work    task.Work
+	Was     task.State
+	Attempt int
+}
+
+// Trace is one ended attempt.
+type Trace struct {
+	ID        string      `json:"trace_id"`
+	WorkID    string      `json:"work_id"`
+	TaskID    string      `json:"-"`
+	Attempt   int         `json:"attempt"`
+	Worker    string      `json:"worker"`
+	Outcome   string      `json:"outcome"` // succeeded, failed, lost, returned, canceled
+	Error     *task.Fault `json:"error,omitempty"`
+	Usage     fn.Usage    `json:"usage"`
+	StartedAt time.Time   `json:"started_at"`
+	EndedAt   time.Time   `json:"ended_at"`
+}
+
+// Note is one line of a task's history.
+type Note struct {
+	TaskID string    `json:"-"`
+	WorkID string    `json:"work_id,omitempty"`
+	Kind   string    `json:"kind"` // retry, lost, cancel, fallback, reaper, …
+	Detail string    `json:"detail"`
+	At     time.Time `json:"at"`
+}
+
+// Apply commits changes together and returns one error a change, nil where it
+// was applied. A change whose guards no longer hold is a Conflict and writes
+// nothing.
+func (s *Store) Apply(ctx context.Context, changes []Change) []error {
+	result := make([]error, len(changes))
+	done := make(chan int, len(changes))
+	for i := range changes {
+		go func() {
+			result[i] = s.write(ctx, "state.apply", func(x *tx) error { return x.apply(&changes[i]) })
+			done <- i
+		}()
+	}
+	for range changes {
+		<-done
+	}
+	return result
+}
+
+func (x *tx) apply(c *Change) error {
+	if c.Task != nil {
+		if err := x.updateTask(c.Task); err != nil {
+			return err
+		}
+	}
+	for i := range c.Insert {
+		if _, err := x.exec(`INSERT INTO work (`+workColumns+`)
+ VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, workArgs(&c.Insert[i])...); err != nil {
+			return err
+		}
+	}
+	for i := range c.Update {
+		if err := x.updateWork(&c.Update[i]); err != nil {
+			return err
+		}
+	}
+	for _, t := range c.Traces {
+		if _, err := x.exec(`INSERT INTO traces (id, work_id, task_id, attempt, worker, outcome, error, usage, started_at, ended_at)
+ VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING`, t.ID, t.WorkID, t.TaskID, t.Attempt, t.Worker, t.Outcome,
+			text(t.Error), usage(t.Usage), ms(t.StartedAt), ms(t.EndedAt)); err != nil {
+			return err
+		}
+	}
+	for _, p := range c.Posts {
+		if err := x.post(p); err != nil {
+			return err
+		}
+	}
+	for _, n := range c.History {
+		if _, err := x.exec(`INSERT INTO history (id, task_id, work_id, kind, detail, at) VALUES (?,?,?,?,?,?)`,
+			task.NewID(), n.TaskID, n.WorkID, n.Kind, n.Detail, ms(n.At)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *tx) updateTask(t *task.Task) error {
+	request, err := json.Marshal(t.Request)
+	if err != nil {
+		return err
+	}
+	n, err := x.exec(`UPDATE tasks SET generation = ?, priority = ?, request = ?, state = ?, ending = ?, status = ?, call_slots = ?,
+ ret_slots = ?, outputs = ?, report = ?, error = ?, usage = ?, reply_to = ?, version = version + 1, started_at = ?, ended_at = ?
+ WHERE id = ? AND version = ?`,
+		t.Generation, t.Request.Priority, string(request), string(t.State), string(t.Ending), t.Status, t.Call.String(),
+		t.Ret.String(), text(t.Outputs), nullable(t.Report), text(t.Error), usage(t.Usage), t.ReplyTo, ms(t.StartedAt), ms(t.EndedAt),
+		t.ID, t.Version)
+	if err == nil && n == 0 {
+		err = errs.New(errs.Conflict, "state", "task %s changed in between", t.ID)
+	}
+	return err
+}
+
+func (x *tx) updateWork(g *Guarded) error {
+	w := &g.Work
+	lostBy := ""
+	if len(w.LostBy) > 0 {
+		lostBy = text(w.LostBy).String
+	}
+	n, err := x.exec(`UPDATE work SET priority = ?, state = ?, attempt = ?, failures = ?, losses = ?, lost_by = ?, trace = ?, worker = ?,
+ outputs = ?, facts = ?, usage = ?, error = ?, not_before = ?, started_at = ?, lease_till = ?, deadline = ?, ended_at = ?
+ WHERE id = ? AND attempt = ? AND state = ?`,
+		w.Priority, string(w.State), w.Attempt, w.Failures, w.Losses, lostBy, w.Trace, w.Worker,
+		text(w.Outputs), nullable(w.Facts), usage(w.Usage), text(w.Error), ms(w.NotBefore), ms(w.StartedAt), ms(w.LeaseTill),
+		ms(w.Deadline), ms(w.EndedAt), w.ID, g.Attempt, string(g.Was))
+	if err == nil && n == 0 {
+		err = errs.New(errs.Conflict, "state", "%s is no longer %s at attempt %d", w.ID, g.Was, g.Attempt)
+	}
+	return err
+}
+
+// Renew prolongs leases and returns the trace ids that are refused, because
+// the work is no longer that attempt's.
+func (s *Store) Renew(ctx context.Context, traces map[string]string, till time.Time) (refused []string, err error) {
+	err = s.write(ctx, "state.renew", func(x *tx) error {
+		refused = nil
+		for trace, work := range traces {
+			n, err := x.exec(`UPDATE work SET lease_till = ? WHERE id = ? AND trace = ? AND state = 'running'`, ms(till), work, trace)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				refused = append(refused, trace)
+			}
+		}
+		return nil
+	})
+	return refused, err
+}
+
+// ReadyWork lists work of a pool that may be granted, most urgent first, then
+// oldest.
+func (s *Store) ReadyWork(ctx context.Context, pool fn.Pool, limit int) ([]task.Work, error) {
+	rows, err := s.query(ctx, `SELECT `+workColumns+` FROM work WHERE state = 'ready' AND pool = ? ORDER BY priority DESC, id LIMIT ?`,
+		string(pool), limit)
+	all, err := collect(rows, err, scanWork)
+	return all, classify("state.ready", err)
+}
+
+// Expired lists running work whose lease or deadline has passed.
+func (s *Store) Expired(ctx context.Context, now time.Time, limit int) ([]task.Work, error) {
+	rows, err := s.query(ctx, `SELECT `+workColumns+` FROM work WHERE state = 'running' AND (lease_till < ? OR deadline < ?) LIMIT ?`,
+		ms(now), ms(now), limit)
+	all, err := collect(rows, err, scanWork)
+	return all, classify("state.expired", err)
+}
+
+// Due lists waiting work whose time has come. Fanned out events wait for their
+// segments, not for a time, and are left out.
+func (s *Store) Due(ctx context.Context, now time.Time, limit int) ([]task.Work, error) {
+	rows, err := s.query(ctx, `SELECT `+workColumns+` FROM work WHERE state = 'waiting' AND job IS NOT NULL AND not_before <= ? LIMIT ?`,
+		ms(now), limit)
+	all, err := collect(rows, err, scanWork)
+	return all, classify("state.due", err)
+}

@@ -1,0 +1,150 @@
+package state
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/mediafn/mediafn/core/task"
+)
+
+// Post is something that must happen outside the database because of a
+// committed change. It stays until it has happened.
+type Post struct {
+	ID        string // also the id the receiver knows a repeated delivery by
+	TaskID    string
+	Kind      PostKind
+	Target    string // URL of a webhook, gateway of a reply
+	Body      string // frozen when the change was committed
+	Attempt   int    // tries so far
+	NotBefore time.Time
+	CreatedAt time.Time
+}
+
+// PostKind says who takes a post.
+type PostKind string
+
+const (
+	Webhook PostKind = "webhook" // tell the caller's notify_url
+	Sweep   PostKind = "sweep"   // delete what an ended task leaves behind
+)
+
+func (x *tx) post(p Post) error {
+	_, err := x.exec(`INSERT INTO outbox (id, task_id, kind, body, target, attempt, not_before, created_at) VALUES (?,?,?,?,?,?,?,?)`,
+		p.ID, p.TaskID, string(p.Kind), p.Body, p.Target, p.Attempt, ms(p.NotBefore), ms(p.CreatedAt))
+	return err
+}
+
+// Posts lists posts of a kind that are due, oldest first.
+func (s *Store) Posts(ctx context.Context, kind PostKind, now time.Time, limit int) ([]Post, error) {
+	rows, err := s.query(ctx, `SELECT id, task_id, kind, body, target, attempt, not_before, created_at FROM outbox
+ WHERE kind = ? AND not_before <= ? ORDER BY not_before, id LIMIT ?`, string(kind), ms(now), limit)
+	all, err := collect(rows, err, scanPost)
+	return all, classify("state.posts", err)
+}
+
+// PostsOf lists what is still to happen for a task.
+func (s *Store) PostsOf(ctx context.Context, taskID string) ([]Post, error) {
+	rows, err := s.query(ctx, `SELECT id, task_id, kind, body, target, attempt, not_before, created_at FROM outbox
+ WHERE task_id = ? ORDER BY id`, taskID)
+	all, err := collect(rows, err, scanPost)
+	return all, classify("state.posts", err)
+}
+
+func scanPost(rows *sql.Rows) (p Post, err error) {
+	var notBefore, created int64
+	err = rows.Scan(&p.ID, &p.TaskID, &p.Kind, &p.Body, &p.Target, &p.Attempt, &notBefore, &created)
+	p.NotBefore, p.CreatedAt = at(notBefore), at(created)
+	return p, err
+}
+
+// Delivery is one try to deliver a webhook.
+type Delivery struct {
+	TaskID    string        `json:"-"`
+	WebhookID string        `json:"webhook_id"`
+	URL       string        `json:"url"`
+	Attempt   int           `json:"attempt"`
+	Status    int           `json:"status,omitempty"` // HTTP; 0 = no answer
+	Error     string        `json:"error,omitempty"`
+	At        time.Time     `json:"at"`
+	Took      time.Duration `json:"took"`
+}
+
+// Settle ends a post, or, when again is not zero, has it tried again then. The
+// log line, if any, is kept with it.
+func (s *Store) Settle(ctx context.Context, p Post, again time.Time, log *Delivery) error {
+	return s.write(ctx, "state.settle", func(x *tx) error {
+		if log != nil {
+			if _, err := x.exec(`INSERT INTO deliveries (id, task_id, webhook_id, url, attempt, status, error, at, took)
+ VALUES (?,?,?,?,?,?,?,?,?)`, task.NewID(), log.TaskID, log.WebhookID, log.URL, log.Attempt, log.Status, log.Error,
+				ms(log.At), log.Took.Milliseconds()); err != nil {
+				return err
+			}
+		}
+		if again.IsZero() {
+			_, err := x.exec(`DELETE FROM outbox WHERE id = ?`, p.ID)
+			return err
+		}
+		_, err := x.exec(`UPDATE outbox SET attempt = ?, not_before = ? WHERE id = ?`, p.Attempt+1, ms(again), p.ID)
+		return err
+	})
+}
+
+// Deliveries lists a task's webhook tries, oldest first.
+func (s *Store) Deliveries(ctx context.Context, taskID string) ([]Delivery, error) {
+	rows, err := s.query(ctx, `SELECT task_id, webhook_id, url, attempt, status, error, at, took FROM deliveries
+ WHERE task_id = ? ORDER BY at, id`, taskID)
+	all, err := collect(rows, err, func(rows *sql.Rows) (d Delivery, err error) {
+		var when, took int64
+		err = rows.Scan(&d.TaskID, &d.WebhookID, &d.URL, &d.Attempt, &d.Status, &d.Error, &when, &took)
+		d.At, d.Took = at(when), time.Duration(took)*time.Millisecond
+		return d, err
+	})
+	return all, classify("state.deliveries", err)
+}
+
+// Traces lists a task's ended attempts, oldest first.
+func (s *Store) Traces(ctx context.Context, taskID string) ([]Trace, error) {
+	rows, err := s.query(ctx, `SELECT id, work_id, task_id, attempt, worker, outcome, error, usage, started_at, ended_at FROM traces
+ WHERE task_id = ? ORDER BY ended_at, id`, taskID)
+	all, err := collect(rows, err, func(rows *sql.Rows) (t Trace, err error) {
+		var fault, used sql.NullString
+		var started, ended int64
+		if err := rows.Scan(&t.ID, &t.WorkID, &t.TaskID, &t.Attempt, &t.Worker, &t.Outcome, &fault, &used, &started, &ended); err != nil {
+			return t, err
+		}
+		decode(fault, &t.Error, &err)
+		decode(used, &t.Usage, &err)
+		t.StartedAt, t.EndedAt = at(started), at(ended)
+		return t, err
+	})
+	return all, classify("state.traces", err)
+}
+
+// History lists a task's notes, oldest first.
+func (s *Store) History(ctx context.Context, taskID string) ([]Note, error) {
+	rows, err := s.query(ctx, `SELECT task_id, work_id, kind, detail, at FROM history WHERE task_id = ? ORDER BY id`, taskID)
+	all, err := collect(rows, err, func(rows *sql.Rows) (n Note, err error) {
+		var when int64
+		err = rows.Scan(&n.TaskID, &n.WorkID, &n.Kind, &n.Detail, &when)
+		n.At = at(when)
+		return n, err
+	})
+	return all, classify("state.history", err)
+}
+
+// PutFlow keeps a version of a flow, so that a running task keeps its own.
+func (s *Store) PutFlow(ctx context.Context, name, version, body string, now time.Time) error {
+	return s.write(ctx, "state.flow", func(x *tx) error {
+		_, err := x.exec(`INSERT INTO flows (name, version, body, created_at) VALUES (?,?,?,?) ON CONFLICT (name, version) DO NOTHING`,
+			name, version, body, ms(now))
+		return err
+	})
+}
+
+// Flow returns the text of one version of a flow, or NotFound.
+func (s *Store) Flow(ctx context.Context, name, version string) (string, error) {
+	rows, err := s.query(ctx, `SELECT body FROM flows WHERE name = ? AND version = ?`, name, version)
+	body, err := one[string](rows, err)(scanID)
+	return body, classify("state.flow", err)
+}

@@ -1,0 +1,159 @@
+package state
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/task"
+)
+
+// Submit stores a new task. When it returns, the task survives power loss.
+// The same tenant and msg_id give the task that is there already, with
+// existed true; with another request that is a Conflict naming msg_id.
+func (s *Store) Submit(ctx context.Context, t task.Task) (stored task.Task, existed bool, err error) {
+	request, err := json.Marshal(t.Request)
+	if err != nil {
+		return t, false, errs.New(errs.Internal, "state.submit", "%w", err)
+	}
+	digest := Digest(t.Request)
+	err = s.write(ctx, "state.submit", func(x *tx) error {
+		n, err := x.exec(`INSERT INTO tasks (id, tenant, msg_id, digest, cmd, flow, flow_ver, generation, priority, request,
+ state, ending, status, call_slots, ret_slots, reply_to, version, created_at, started_at, ended_at)
+ VALUES (?,?,?,?,?,?,?,?,?,?,?,'','','','',?,1,?,0,0) ON CONFLICT (tenant, msg_id) DO NOTHING`,
+			t.ID, t.Tenant, t.Request.MsgID, digest, t.Request.Cmd, t.Flow, t.FlowVer, t.Generation, t.Request.Priority,
+			string(request), string(task.Queued), t.ReplyTo, ms(t.CreatedAt))
+		if err != nil {
+			return err
+		}
+		existed = n == 0
+		return nil
+	})
+	if err != nil || !existed {
+		t.State, t.Version = task.Queued, 1
+		return t, false, err
+	}
+	var had string
+	rows, err := s.query(ctx, `SELECT digest, id FROM tasks WHERE tenant = ? AND msg_id = ?`, t.Tenant, t.Request.MsgID)
+	found, err := one[string](rows, err)(
+		func(rows *sql.Rows) (string, error) {
+			var id string
+			return id, rows.Scan(&had, &id)
+		})
+	if err != nil {
+		return t, true, classify("state.submit", err)
+	}
+	if had != digest {
+		return t, true, &errs.Error{Kind: errs.Conflict, Op: "submit", Field: "msg_id",
+			Msg: "this msg_id was used for a different request"}
+	}
+	stored, err = s.Task(ctx, found)
+	return stored, true, err
+}
+
+// Digest identifies what a request asks for, whatever its time of creation.
+func Digest(r task.Request) string {
+	r.CreateTime = 0
+	body, _ := json.Marshal(r) // plain data: cannot fail
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}
+
+// one reads exactly one row; none is NotFound.
+func one[T any](rows *sql.Rows, err error) func(func(*sql.Rows) (T, error)) (T, error) {
+	return func(scan func(*sql.Rows) (T, error)) (T, error) {
+		var zero T
+		all, err := collect(rows, err, scan)
+		if err != nil {
+			return zero, err
+		}
+		if len(all) == 0 {
+			return zero, errs.New(errs.NotFound, "state", "there is no such task")
+		}
+		return all[0], nil
+	}
+}
+
+// Task returns one task, or NotFound.
+func (s *Store) Task(ctx context.Context, id string) (task.Task, error) {
+	rows, err := s.query(ctx, `SELECT `+taskColumns+` FROM tasks WHERE id = ?`, id)
+	t, err := one[task.Task](rows, err)(scanTask)
+	return t, classify("state.task", err)
+}
+
+// Filter selects tasks for a list. Zero fields select everything.
+type Filter struct {
+	Tenant string
+	State  task.State
+	Cmd    string
+	MsgID  string
+	After  string // cursor: id of the last task of the page before
+	Limit  int    // 1–1000
+}
+
+// Tasks lists tasks, newest first.
+func (s *Store) Tasks(ctx context.Context, f Filter) ([]task.Task, error) {
+	var where []string
+	var args []any
+	for _, c := range []struct{ sql, value string }{
+		{"tenant = ?", f.Tenant}, {"state = ?", string(f.State)}, {"cmd = ?", f.Cmd}, {"msg_id = ?", f.MsgID}, {"id < ?", f.After},
+	} {
+		if c.value != "" {
+			where = append(where, c.sql)
+			args = append(args, c.value)
+		}
+	}
+	query := `SELECT ` + taskColumns + ` FROM tasks`
+	if where != nil {
+		query += ` WHERE ` + strings.Join(where, " AND ")
+	}
+	rows, err := s.query(ctx, query+` ORDER BY id DESC LIMIT ?`, append(args, f.Limit)...)
+	all, err := collect(rows, err, scanTask)
+	return all, classify("state.tasks", err)
+}
+
+// Queued lists tasks nobody has decided on yet that were accepted before a
+// time: their wake-up message was lost.
+func (s *Store) Queued(ctx context.Context, before time.Time, limit int) ([]string, error) {
+	rows, err := s.query(ctx, `SELECT id FROM tasks WHERE state = 'queued' AND created_at <= ? ORDER BY id LIMIT ?`, ms(before), limit)
+	ids, err := collect(rows, err, scanID)
+	return ids, classify("state.queued", err)
+}
+
+// Live lists tasks that have begun and not ended, by id, after a cursor.
+func (s *Store) Live(ctx context.Context, after string, limit int) ([]string, error) {
+	rows, err := s.query(ctx, `SELECT id FROM tasks WHERE state = 'running' AND id > ? ORDER BY id LIMIT ?`, after, limit)
+	ids, err := collect(rows, err, scanID)
+	return ids, classify("state.live", err)
+}
+
+func scanID(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) }
+
+// View returns a task and all its work.
+func (s *Store) View(ctx context.Context, id string) (task.View, error) {
+	t, err := s.Task(ctx, id)
+	if err != nil {
+		return task.View{}, err
+	}
+	work, err := s.Work(ctx, id)
+	if err != nil {
+		return task.View{}, err
+	}
+	v := task.View{Task: t, Work: make(map[string]task.Work, len(work))}
+	for _, w := range work {
+		v.Work[w.ID] = w
+	}
+	return v, nil
+}
+
+// Work lists a task's events and segments in the order they were created.
+func (s *Store) Work(ctx context.Context, taskID string) ([]task.Work, error) {
+	rows, err := s.query(ctx, `SELECT `+workColumns+` FROM work WHERE task_id = ? ORDER BY created_at, component, ord`, taskID)
+	all, err := collect(rows, err, scanWork)
+	return all, classify("state.work", err)
+}
