@@ -2,7 +2,9 @@ package task
 
 import (
 	"encoding/json"
+	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -59,6 +61,11 @@ func (r *round) rows(c *flow.Component) ([]Work, error) {
 	base := job.Job{
 		Fn: spec.Name, Version: spec.Version,
 		Params: params, Inputs: inputs, Out: r.place(c),
+	}
+	if name == job.Publish {
+		if base.Out.Final, err = targets(t.Request.Outputs, inputs); err != nil {
+			return nil, err
+		}
 	}
 	if c.ForEach != nil {
 		return r.fanOut(c, w, base)
@@ -311,6 +318,23 @@ func (r *round) part(ref flow.Ref) (*fn.Part, error) {
 	return &p, nil
 }
 
+// targets pairs every file of a result with a place the caller named. One
+// place for several files is a folder: the files keep their own names in it.
+func targets(places []media.Ref, files []job.Input) ([]media.Ref, error) {
+	switch {
+	case len(places) == len(files):
+		return places, nil
+	case len(places) == 1:
+		all := make([]media.Ref, len(files))
+		for i := range files {
+			all[i] = places[0]
+			all[i].Key = strings.TrimSuffix(all[i].Key, "/") + "/" + path.Base(files[i].Ref.Key)
+		}
+		return all, nil
+	}
+	return nil, errs.InField("output_files", "%d places for %d files; give one a file, or one folder", len(places), len(files))
+}
+
 // place decides where a component's files go: the results' bucket if the task
 // may end with them, else the segments', which live a day.
 func (r *round) place(c *flow.Component) job.Place {
@@ -321,7 +345,7 @@ func (r *round) place(c *flow.Component) job.Place {
 		}
 	}
 	if c.Fn == job.Publish {
-		return job.Place{Final: r.step.Task.Request.Outputs}
+		return job.Place{}
 	}
 	return p
 }
