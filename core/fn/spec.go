@@ -130,6 +130,16 @@ type Assembly struct {
 	// FrameRate is the rate of the result when the function changes it; unknown
 	// means the source's frame times are kept, one frame in, one frame out.
 	FrameRate media.Rational `json:"frame_rate"`
+
+	// What follows is what the merged result is checked for where a function
+	// changes it on purpose; zero values promise nothing or the source's.
+	Width  int          `json:"width,omitempty"`  // displayed size of the result in square pixels; 0 = not promised
+	Height int          `json:"height,omitempty"` // then only portrait or landscape is held to the source's
+	Color  *media.Color `json:"color,omitempty"`  // tags of the result; nil = the source's
+	SDR    bool         `json:"sdr,omitempty"`    // HDR metadata is dropped on purpose (tone-mapped)
+	// MaxRate (bit/s) and BufSize (bit) of the encoder's VBV, if one was asked for.
+	MaxRate int64 `json:"max_rate,omitempty"`
+	BufSize int64 `json:"buf_size,omitempty"`
 }
 
 // Assign distributes n input files over the slots, in order. The result has

@@ -94,3 +94,6 @@ func (l Limits) backoff(n int) time.Duration {
 	}
 	return d
 }
+
+// Cancel returns the row stopped on request.
+func (w Work) Cancel(now time.Time) Work { return w.end(Canceled, now) }

@@ -21,6 +21,11 @@ type Change struct {
 	History []Note
 }
 
+// Empty reports whether the change writes nothing.
+func (c *Change) Empty() bool {
+	return c.Task == nil && len(c.Insert)+len(c.Update)+len(c.Traces)+len(c.Posts)+len(c.History) == 0
+}
+
 // Guarded is a row as it should become, if it still is in the state and
 // attempt it was decided on (fencing).
 type Guarded struct {

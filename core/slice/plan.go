@@ -1,0 +1,283 @@
+package slice
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+	"sort"
+
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/media"
+)
+
+// Lengths of slices, in seconds. Shorter than goodMin a slice costs quality:
+// each starts its encoder's rate control anew.
+const (
+	absoluteMin = 4.0
+	goodMin     = 10.0
+	forcedMin   = 1.0   // where the caller insists on slicing a short clip
+	longest     = 120.0 // what is lost when a slice fails
+	perWorker   = 2.5   // slices a worker, so that none waits long for the last
+	// MaxParts bounds a plan.
+	MaxParts = 600
+)
+
+// wish is how a video should be cut: into about Count parts, none shorter than
+// Min seconds.
+type wish struct {
+	Count  int
+	Min    float64
+	Length float64 // seconds of the whole
+}
+
+// wanted turns length and workers into a wish. It first gives every worker
+// perWorker slices; where that makes them shorter than is good for quality it
+// gives up the surplus, down to one slice a worker.
+func wanted(length float64, workers int, force bool) wish {
+	shortest := absoluteMin
+	if force && length < 2*absoluteMin {
+		shortest = forcedMin
+	}
+	one := length / (perWorker * float64(workers))
+	if one < goodMin {
+		one = min(goodMin, length/float64(workers))
+	}
+	one = min(max(one, shortest), longest)
+	n := int(math.Ceil(length/one - 1e-9))
+	n = min(max(n, 2), MaxParts, int(length/shortest))
+	return wish{Count: n, Min: shortest, Length: length}
+}
+
+// cutter knows where a track can be cut.
+type cutter struct {
+	v      *media.VideoStream
+	usable []media.Key    // keyframes a part may start at
+	rate   media.Rational // of the result, if it is not the source's
+	step   int64          // ticks from frame to frame if constant, else 0
+}
+
+func newCutter(v *media.VideoStream, rate media.Rational) *cutter {
+	c := &cutter{v: v}
+	constant := v.VFR != nil && !*v.VFR && v.FrameRate.Known() && v.FrameRate.Num > 0
+	if rate.Known() && rate.Num > 0 && rate.Den > 0 && !(constant && rate.Reduce() == v.FrameRate.Reduce()) {
+		c.rate = rate.Reduce()
+	}
+	if constant {
+		period, fits1 := product(v.TimeBase.Den, v.FrameRate.Den)
+		unit, fits2 := product(v.TimeBase.Num, v.FrameRate.Num)
+		if fits1 && fits2 && period%unit == 0 {
+			c.step = period / unit
+		}
+	}
+	for _, k := range v.GOP.Keys {
+		if c.aligned(k.PTS) {
+			c.usable = append(c.usable, k)
+		}
+	}
+	return c
+}
+
+// aligned reports whether a frame of the result falls exactly on pts, so that
+// a slice started there has its frames where the whole has them.
+func (c *cutter) aligned(pts int64) bool {
+	if !c.rate.Known() {
+		return true
+	}
+	tb := c.v.TimeBase.Reduce()
+	unit, fits1 := product(tb.Num, c.rate.Num)
+	period, fits2 := product(tb.Den, c.rate.Den)
+	ticks := pts - c.v.Timing.FirstPTS
+	if !fits1 || !fits2 || ticks < 0 {
+		return false
+	}
+	hi, lo := bits.Mul64(uint64(ticks), uint64(unit))
+	return bits.Rem64(hi, lo, uint64(period)) == 0
+}
+
+// product multiplies two numbers of a file; false if one is not positive or
+// the product has no room.
+func product(a, b int64) (int64, bool) {
+	if a <= 0 || b <= 0 || a > math.MaxInt64/b {
+		return 0, false
+	}
+	return a * b, true
+}
+
+// keyAt returns the last keyframe at or before a frame.
+func (c *cutter) keyAt(frame int64) media.Key { return c.v.GOP.Keys[c.keyIndex(frame)] }
+
+func (c *cutter) keyIndex(frame int64) int {
+	keys := c.v.GOP.Keys
+	return max(sort.Search(len(keys), func(i int) bool { return keys[i].Frame > frame })-1, 0)
+}
+
+// timeOf returns the exact time of a frame, if it is known: from the list of
+// frames, from the keyframes, or between two keyframes at constant distance.
+func (c *cutter) timeOf(frame int64) (pts int64, ok bool) {
+	if list := c.v.FrameList; int64(len(list)) == c.v.Frames {
+		return list[frame].PTS, true
+	}
+	i := c.keyIndex(frame)
+	k := c.v.GOP.Keys[i]
+	if k.Frame == frame {
+		return k.PTS, true
+	}
+	behind := media.Key{Frame: c.v.Frames - 1, PTS: c.v.Timing.LastPTS}
+	if i+1 < len(c.v.GOP.Keys) {
+		behind = c.v.GOP.Keys[i+1]
+	}
+	if c.step == 0 || behind.PTS-k.PTS != (behind.Frame-k.Frame)*c.step {
+		return 0, false
+	}
+	return k.PTS + (frame-k.Frame)*c.step, true
+}
+
+// cut is the first frame of a part.
+type cut struct{ frame, pts int64 }
+
+// cuts chooses where parts begin, the first frame included, balanced by
+// frames: near each ideal place it takes the nearest keyframe, or the exact
+// frame where a GOP is so long that no keyframe is near.
+func (c *cutter) cuts(w wish) []cut {
+	total := c.v.Frames
+	ideal := float64(total) / float64(w.Count)
+	shortest := int64(math.Ceil(w.Min / w.Length * float64(total)))
+	chosen := []cut{{0, c.v.Timing.FirstPTS}}
+	for i := 1; i < w.Count; i++ {
+		place := int64(math.Round(float64(i) * ideal))
+		at, ok := c.near(place, ideal)
+		prev := chosen[len(chosen)-1]
+		if ok && at.frame-prev.frame >= shortest && total-at.frame >= shortest && at.pts > prev.pts {
+			chosen = append(chosen, at)
+		}
+	}
+	return chosen
+}
+
+// near finds the best cut about a place, for parts of an ideal length.
+func (c *cutter) near(place int64, ideal float64) (cut, bool) {
+	reach := int64(ideal / 2)
+	i := sort.Search(len(c.usable), func(i int) bool { return c.usable[i].Frame >= place })
+	best, found := cut{}, false
+	for _, j := range []int{i - 1, i} {
+		if j < 0 || j >= len(c.usable) {
+			continue
+		}
+		k := c.usable[j]
+		if !found || abs(k.Frame-place) < abs(best.frame-place) {
+			best, found = cut{k.Frame, k.PTS}, true
+		}
+	}
+	if found && abs(best.frame-place) <= reach {
+		return best, true
+	}
+	// Inside a GOP: decoding starts at its keyframe. Where that costs more
+	// than half of what the part itself does, a distant keyframe is better.
+	for d := int64(0); d <= reach; d++ {
+		for _, f := range []int64{place - d, place + d} {
+			if f <= 0 || f >= c.v.Frames {
+				continue
+			}
+			if decodeShare*float64(f-c.keyAt(f).Frame) > ideal/2 {
+				continue
+			}
+			if pts, ok := c.timeOf(f); ok && c.aligned(pts) {
+				return cut{f, pts}, true
+			}
+		}
+	}
+	return best, found
+}
+
+// parts turns cuts into parts with their overlaps.
+func (c *cutter) parts(cuts []cut, spec fn.Slicing) []fn.Part {
+	v := c.v
+	end := cut{v.Frames, v.Timing.LastPTS + max(v.Timing.LastDur, 1)}
+	parts := make([]fn.Part, len(cuts))
+	for i, at := range cuts {
+		next := end
+		if i+1 < len(cuts) {
+			next = cuts[i+1]
+		}
+		p := fn.Part{
+			Stream: fn.Pictures, Order: i, Of: len(cuts), TimeBase: v.TimeBase, Scale: Scale(v.TimeBase),
+			Start: at.pts, End: next.pts, Frames: next.frame - at.frame,
+		}
+		if spec.Mode == fn.Overlap {
+			p.DropHead = min(int64(max(spec.Before, 0)), at.frame)
+			p.DropTail = min(int64(max(spec.After, 0)), v.Frames-next.frame)
+		}
+		p.Entry = c.keyAt(at.frame - p.DropHead).PTS
+		parts[i] = p
+	}
+	return parts
+}
+
+// Scale is the ticks per second slices of a source are written with: so fine
+// that every tick of the source is a whole number of them, where a track's
+// 32-bit duration allows. 1/N with 1,000 < N ≤ 1,000,000 is N itself;
+// otherwise 90,000 or the smallest multiple of the base's denominator from
+// there up to a million; otherwise 90,000, to which times are rounded.
+func Scale(timeBase media.Rational) int64 {
+	const usual, limit = 90_000, 1_000_000
+	tb := timeBase.Reduce()
+	switch {
+	case tb.Num == 1 && tb.Den > 1000 && tb.Den <= limit:
+		return tb.Den
+	case tb.Den <= 0 || tb.Den > limit:
+		return usual
+	}
+	if usual%tb.Den == 0 {
+		return usual
+	}
+	if n := (usual + tb.Den - 1) / tb.Den * tb.Den; n <= limit {
+		return n
+	}
+	return usual
+}
+
+// Exact reports whether times of the base are whole numbers of 1/scale s.
+func Exact(timeBase media.Rational, scale int64) bool {
+	tb := timeBase.Reduce()
+	return tb.Known() && tb.Den > 0 && scale%tb.Den == 0
+}
+
+// Offsets are where the parts begin on the result's time line, from the first
+// frame on, in 1/Scale s; the last element is where the last one ends. Each is
+// rounded by itself, so that errors do not add up.
+func Offsets(parts []fn.Part) []int64 {
+	if len(parts) == 0 {
+		return nil
+	}
+	parts = slices.Clone(parts)
+	slices.SortFunc(parts, func(a, b fn.Part) int { return a.Order - b.Order })
+	at := make([]int64, 0, len(parts)+1)
+	for _, p := range parts {
+		at = append(at, rescale(p.Start-parts[0].Start, p.TimeBase, p.Scale))
+	}
+	last := parts[len(parts)-1]
+	return append(at, rescale(last.End-parts[0].Start, last.TimeBase, last.Scale))
+}
+
+// rescale converts ticks ≥ 0 to 1/scale s, to the nearest, without overflow.
+func rescale(ticks int64, tb media.Rational, scale int64) int64 {
+	tb = tb.Reduce()
+	if ticks < 0 || tb.Num <= 0 || tb.Den <= 0 || scale <= 0 || scale > math.MaxInt64/tb.Num {
+		return 0
+	}
+	hi, lo := bits.Mul64(uint64(ticks), uint64(tb.Num*scale))
+	lo, carry := bits.Add64(lo, uint64(tb.Den/2), 0)
+	hi += carry
+	if hi >= uint64(tb.Den) {
+		return 0
+	}
+	q, _ := bits.Div64(hi, lo, uint64(tb.Den))
+	return int64(q)
+}
+
+func abs(x int64) int64 {
+	if x < 0 {
+		return -x
+	}
+	return x
+}

@@ -1,0 +1,73 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/ports/state"
+)
+
+// answer applies a worker's answer to its row, if the attempt is still the
+// current one (fencing). A late answer changes nothing; what it stored is
+// swept with the task.
+func (t *turn) answer(ctx context.Context, a *answer) {
+	taskID, _, _, err := task.ParseID(a.Work)
+	if err != nil {
+		t.parts.Log.Error("answer for no work", "err", err)
+		_ = a.delivery.Ack()
+		return
+	}
+	c := t.touch(ctx, taskID)
+	if c == nil {
+		_ = a.delivery.Nak(t.cfg.Tick)
+		return
+	}
+	w, ok := c.row(a.Work)
+	if !ok || w.State != task.Running || w.Attempt != a.Attempt || w.Trace != a.Trace {
+		if c.was.Task.State.Final() && a.Outcome != nil && len(a.Outcome.Outputs) > 0 {
+			t.sweepAgain(ctx, taskID)
+		}
+		_ = a.delivery.Ack()
+		return
+	}
+	c.acks = append(c.acks, a)
+	ended := state.Trace{
+		ID: w.Trace, WorkID: w.ID, TaskID: taskID, Attempt: w.Attempt, Worker: w.Worker,
+		StartedAt: w.StartedAt, EndedAt: t.now,
+	}
+	switch {
+	case a.Outcome != nil:
+		w = w.Done(t.now)
+		w.Outputs, w.Facts, w.Usage = a.Outcome.Outputs, a.Outcome.Facts, a.Outcome.Usage
+		ended.Outcome, ended.Usage = "succeeded", a.Outcome.Usage
+	case c.now.Task.Ending != "":
+		w = w.Cancel(t.now)
+		ended.Outcome = "canceled"
+	case a.Returned:
+		w = w.HandBack()
+		ended.Outcome = "returned"
+		c.note(&w, "returned", "its worker handed it back", t.now)
+	default:
+		fault := a.Fault
+		if fault == nil {
+			fault = &task.Fault{Message: "an answer without outcome or fault"}
+		}
+		w = t.cfg.Limits.Fail(w, fault, t.now)
+		ended.Outcome, ended.Error = "failed", fault
+		if w.State == task.Waiting {
+			c.note(&w, "retry", fmt.Sprintf("attempt %d failed (%s: %s); again in %s", ended.Attempt, fault.Kind,
+				fault.Message, w.NotBefore.Sub(t.now).Round(time.Millisecond)), t.now)
+		}
+	}
+	c.traces = append(c.traces, ended)
+	c.set(w)
+}
+
+// sweepAgain has an ended task swept once more, for objects that came late.
+func (t *turn) sweepAgain(ctx context.Context, taskID string) {
+	t.parts.Store.Apply(ctx, []state.Change{{Posts: []state.Post{{
+		ID: task.NewID(), TaskID: taskID, Kind: state.Sweep, Body: "{}", NotBefore: t.now, CreatedAt: t.now,
+	}}}})
+}

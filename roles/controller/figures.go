@@ -1,0 +1,48 @@
+package controller
+
+import (
+	"encoding/json"
+
+	"github.com/mediafn/mediafn/api"
+	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/core/task"
+)
+
+// FiguresOf measures an ended task from its rows. Computing and transfer are
+// apart.
+func FiguresOf(t *task.Task, work map[string]task.Work) *api.Figures {
+	f := &api.Figures{CPU: t.Usage.CPUSeconds, Transfer: t.Usage.FetchSeconds + t.Usage.StoreSeconds}
+	if !t.EndedAt.IsZero() {
+		f.Wall = t.EndedAt.Sub(t.CreatedAt).Seconds()
+	}
+	for _, w := range work {
+		f.Attempts += w.Attempt
+		if w.Order >= 0 {
+			f.Slices++
+		}
+	}
+	f.InputSeconds, f.CompressionRatio = sizes(t, work)
+	if f.InputSeconds > 0 {
+		f.ProcessingRatio = f.Wall / f.InputSeconds
+	}
+	return f
+}
+
+// sizes gives the source's duration, if a component probed it, and the ratio
+// of result bytes to source bytes.
+func sizes(t *task.Task, work map[string]task.Work) (seconds, ratio float64) {
+	var source media.Info
+	for _, w := range work {
+		if w.Fn == "inspect.probe" && w.State == task.Succeeded {
+			_ = json.Unmarshal(w.Facts, &source) // facts of another shape leave it empty
+		}
+	}
+	out := int64(0)
+	for _, o := range t.Outputs {
+		out += o.Size
+	}
+	if source.Size > 0 && out > 0 {
+		ratio = float64(out) / float64(source.Size)
+	}
+	return source.Duration, ratio
+}

@@ -1,0 +1,102 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/ports/state"
+)
+
+// reapBatch bounds what one look of the reaper takes on.
+const reapBatch = 500
+
+// reap is the check bill: it looks for what nobody will come back to by
+// himself. Leases and deadlines that passed, backoffs that are over, tasks
+// whose wake-up was lost, live tasks a crash left undecided, offers nobody
+// answered.
+func (t *turn) reap(ctx context.Context) {
+	t.lost(ctx)
+	t.due(ctx)
+	ids, err := t.parts.Store.Queued(ctx, t.now.Add(-t.cfg.Orphan), reapBatch)
+	if err != nil {
+		t.parts.Log.Warn("reaper: queued tasks not read", "err", err)
+	}
+	for _, id := range ids {
+		t.touch(ctx, id)
+	}
+	t.stuck(ctx)
+	for worker, o := range t.wants {
+		if t.now.After(o.expires) {
+			delete(t.wants, worker)
+			t.send(ctx, o.reply, noGrants)
+		}
+	}
+}
+
+func (t *turn) lost(ctx context.Context) {
+	rows, err := t.parts.Store.Expired(ctx, t.now, reapBatch)
+	if err != nil {
+		t.parts.Log.Warn("reaper: leases not read", "err", err)
+	}
+	for _, row := range rows {
+		c := t.touch(ctx, row.TaskID)
+		if c == nil {
+			continue
+		}
+		w, ok := c.row(row.ID)
+		if !ok || w.State != task.Running || w.Attempt != row.Attempt {
+			continue
+		}
+		why := fmt.Sprintf("worker %s did not renew its lease", w.Worker)
+		if !row.Deadline.IsZero() && t.now.After(row.Deadline) {
+			why = fmt.Sprintf("attempt %d passed its deadline of %s", w.Attempt, w.Timeout)
+			t.send(ctx, stopSubject(w.Worker), []string{w.Trace})
+		}
+		c.traces = append(c.traces, state.Trace{
+			ID: w.Trace, WorkID: w.ID, TaskID: w.TaskID, Attempt: w.Attempt, Worker: w.Worker,
+			Outcome: "lost", Error: &task.Fault{Message: why}, StartedAt: w.StartedAt, EndedAt: t.now,
+		})
+		c.note(&w, "lost", why, t.now)
+		if c.now.Task.Ending != "" {
+			w = w.Cancel(t.now)
+		} else {
+			w = t.cfg.Limits.Lose(w, why, t.now)
+		}
+		c.set(w)
+	}
+}
+
+func (t *turn) due(ctx context.Context) {
+	rows, err := t.parts.Store.Due(ctx, t.now, reapBatch)
+	if err != nil {
+		t.parts.Log.Warn("reaper: waiting work not read", "err", err)
+	}
+	for _, row := range rows {
+		c := t.touch(ctx, row.TaskID)
+		if c == nil {
+			continue
+		}
+		if w, ok := c.row(row.ID); ok && w.State == task.Waiting && !w.NotBefore.After(t.now) {
+			w.State = task.Ready
+			c.set(w)
+		}
+	}
+}
+
+// stuck looks at a few live tasks each time, round and round. Deciding again
+// on a task that is as it should be changes nothing.
+func (t *turn) stuck(ctx context.Context) {
+	ids, err := t.parts.Store.Live(ctx, t.cursor, 50)
+	if err != nil {
+		t.parts.Log.Warn("reaper: live tasks not read", "err", err)
+		return
+	}
+	t.cursor = ""
+	if len(ids) == 50 {
+		t.cursor = ids[49]
+	}
+	for _, id := range ids {
+		t.touch(ctx, id)
+	}
+}
