@@ -82,6 +82,7 @@ var rules = []rule{
 	{"does not contain any stream", errs.Invalid},
 	{"matches no streams", errs.Invalid},
 	{"partial file", errs.Invalid},
+	{"File ended prematurely", errs.Invalid},
 	{"End of file", errs.Invalid},
 	{"EBML header parsing failed", errs.Invalid},
 	{"Error while decoding stream", errs.Invalid},
@@ -108,24 +109,25 @@ func classify(lines []string) (errs.Kind, string) {
 // what was written is incomplete.
 var silent = []string{
 	"Error writing trailer", "Error closing file", "av_interleaved_write_frame()", "Failed to reconnect at",
+	"partial file", "File ended prematurely", // mov, matroska: shorter than its own tables say
 }
 
 // silentFailure finds a failure in the messages of a run that exited with 0.
 // Reading that ends early is reported as "<input>: <reason>".
-func silentFailure(lines, inputs []string) (string, bool) {
+func silentFailure(lines, inputs []string) bool {
 	for _, l := range lines {
 		for _, s := range silent {
 			if strings.Contains(l, s) {
-				return l, true
+				return true
 			}
 		}
 		for _, in := range inputs {
 			if strings.HasPrefix(message(l), in+": ") && strings.HasPrefix(l, "[error]") {
-				return l, true
+				return true
 			}
 		}
 	}
-	return "", false
+	return false
 }
 
 // message strips the "[level] " that -loglevel level+… puts in front.

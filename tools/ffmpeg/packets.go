@@ -61,10 +61,16 @@ func (r *rowReader) each(p []byte, row func(string)) (int, error) {
 	}
 }
 
+// fields cuts off the side data, whose keys are not ours.
+func fields(row string) string {
+	row, _, _ = strings.Cut(row, "|side_data_type=")
+	return row
+}
+
 func (r *rowReader) packet(row string) {
 	k := packet{pos: -1}
 	stream := -1
-	for part := range strings.SplitSeq(row, "|") {
+	for part := range strings.SplitSeq(fields(row), "|") {
 		key, value, _ := strings.Cut(part, "=")
 		if key == "flags" {
 			k.key, k.discard = strings.Contains(value, "K"), strings.Contains(value, "D")
@@ -96,7 +102,7 @@ func (r *rowReader) packet(row string) {
 
 func (r *rowReader) frame(row string) {
 	stream, pts, kind, timed := -1, int64(0), "", false
-	for part := range strings.SplitSeq(row, "|") {
+	for part := range strings.SplitSeq(fields(row), "|") {
 		key, value, _ := strings.Cut(part, "=")
 		switch key {
 		case "stream_index":
@@ -122,11 +128,12 @@ func (r *rowReader) frame(row string) {
 	r.types[stream][pts] = kind
 }
 
-// apply fills in what the packets tell.
-func (r *rowReader) apply(i *media.Info) {
+// apply fills in what the packets tell. guess holds ffprobe's r_frame_rate of
+// each stream.
+func (r *rowReader) apply(i *media.Info, guess map[int]media.Rational) {
 	for n := range i.Video {
 		v := &i.Video[n]
-		measure(v, r.packets[v.Index])
+		measure(v, r.packets[v.Index], guess[v.Index])
 		if r.decoded {
 			v.FrameList = frameList(r.packets[v.Index], r.types[v.Index])
 		}

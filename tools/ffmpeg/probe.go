@@ -95,6 +95,10 @@ func (t *Tool) Probe(ctx context.Context, in Input, opt ProbeOptions) (*media.In
 	if rows.over {
 		return nil, errs.New(errs.TooLarge, "probe", "more than %d packets", maxRows)
 	}
-	rows.apply(info)
+	guess := map[int]media.Rational{}
+	for _, s := range a.Streams {
+		guess[s.Index] = rational(s.RFrameRate)
+	}
+	rows.apply(info, guess)
 	return info, nil
 }

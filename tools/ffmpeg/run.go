@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -171,8 +172,8 @@ func (m *messages) verdict(err error, stalled bool, j Job) error {
 	var exit *sandbox.ExitError
 	switch {
 	case err == nil:
-		if line, bad := silentFailure(append(m.errors, lines(tail)...), inputsOf(j.Args)); bad {
-			kind, _ := classify([]string{line})
+		if said := m.all(tail); silentFailure(said, inputsOf(j.Args)) {
+			kind, line := classify(said)
 			if j.Tolerant && kind == errs.Invalid {
 				return nil
 			}
@@ -186,8 +187,19 @@ func (m *messages) verdict(err error, stalled bool, j Job) error {
 	case exit.Killed != "" || exit.Signal != 0:
 		return &errs.Error{Kind: exit.Kind(), Op: "ffmpeg", Tail: tail, Err: exit}
 	}
-	kind, line := classify(append(m.errors, lines(tail)...))
+	kind, line := classify(m.all(tail))
 	return &errs.Error{Kind: kind, Op: "ffmpeg", Msg: message(line), Tail: tail, Err: exit}
+}
+
+// all are the serious lines kept: the first of the run and the last.
+func (m *messages) all(tail string) []string {
+	all := append([]string{}, m.errors...)
+	for _, l := range lines(tail) {
+		if serious(l) && l != "" && !slices.Contains(all, l) {
+			all = append(all, l)
+		}
+	}
+	return all
 }
 
 // inputsOf lists the names behind -i.

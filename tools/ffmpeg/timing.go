@@ -25,7 +25,7 @@ func shown(all []packet) (list []packet, ok bool) {
 }
 
 // measure derives a video stream's counts, rate, timing and GOPs.
-func measure(v *media.VideoStream, all []packet) {
+func measure(v *media.VideoStream, all []packet, guess media.Rational) {
 	v.Frames = 0
 	for _, p := range all {
 		if !p.discard {
@@ -62,7 +62,7 @@ func measure(v *media.VideoStream, all []packet) {
 			t.Repeated++
 		}
 	}
-	rate(v, list)
+	rate(v, list, guess)
 	if step := nominalTicks(v, list); step > 0 {
 		for n := 1; n < len(list); n++ {
 			if float64(list[n].pts-list[n-1].pts) > 3*step {
@@ -75,8 +75,9 @@ func measure(v *media.VideoStream, all []packet) {
 
 // rate decides whether the frame times are those of a constant rate: every
 // one within a tick of its place, which is what rounding to the time base
-// allows. The candidates are ffprobe's two rates and the one of the times.
-func rate(v *media.VideoStream, list []packet) {
+// allows. What the stream says of itself (guess) is tried first if it is a usual
+// rate, then the usual rates, then whatever fits.
+func rate(v *media.VideoStream, list []packet, guess media.Rational) {
 	if len(list) < 2 || !v.TimeBase.Known() {
 		return
 	}
@@ -94,17 +95,20 @@ func rate(v *media.VideoStream, list []packet) {
 		return true
 	}
 	average := media.Rational{Num: int64(len(list)-1) * v.TimeBase.Den, Den: span * v.TimeBase.Num}.Reduce()
-	candidates := []media.Rational{v.FrameRate, v.AvgRate}
-	for _, den := range []int64{1, 1001} { // what rates are made of, within rounding
-		num := int64(math.Round(average.Float() * float64(den)))
-		if den == 1001 {
-			num = int64(math.Round(average.Float()*1.001)) * 1000
-		}
-		candidates = append(candidates, media.Rational{Num: num, Den: den})
+	// Rates are whole numbers, or those times 1000/1001.
+	whole := media.Rational{Num: int64(math.Round(average.Float())), Den: 1}
+	ntsc := media.Rational{Num: int64(math.Round(average.Float()*1.001)) * 1000, Den: 1001}
+	candidates := []media.Rational{whole, ntsc}
+	off := func(r media.Rational) float64 { return math.Abs(r.Float() - average.Float()) }
+	if off(ntsc) < off(whole) {
+		candidates = []media.Rational{ntsc, whole}
 	}
-	candidates = append(candidates, average)
+	if guess.Den == 1 || guess.Den == 1001 {
+		candidates = append([]media.Rational{guess}, candidates...)
+	}
+	candidates = append(candidates, guess, v.AvgRate, average)
 	for _, r := range candidates {
-		if r.Known() && r.Num > 0 && constant(r) {
+		if r.Num > 0 && r.Den > 0 && constant(r) {
 			v.FrameRate, v.VFR = r.Reduce(), new(false)
 			return
 		}
@@ -184,7 +188,7 @@ func frameList(all []packet, types map[int64]string) []media.Frame {
 // samples counts an audio stream's samples from its packets' durations, where
 // the time base can express them exactly.
 func samples(a *media.AudioStream, all []packet) int64 {
-	if a.SampleRate <= 0 || a.TimeBase.Num != 1 || a.TimeBase.Den%int64(a.SampleRate) != 0 {
+	if a.SampleRate <= 0 || a.TimeBase.Num != 1 || a.TimeBase.Den <= 0 || a.TimeBase.Den%int64(a.SampleRate) != 0 {
 		return 0
 	}
 	var ticks int64
