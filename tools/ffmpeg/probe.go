@@ -34,7 +34,7 @@ func (t *Tool) Probe(ctx context.Context, in Input, opt ProbeOptions) (*media.In
 		opt.ReadPaths = append([]string{in.Path}, opt.ReadPaths...)
 	}
 	ask := func(what ...string) ([]string, Job) {
-		args := append([]string{"-hide_banner", "-loglevel", "level+error"}, what...)
+		args := append([]string{"-hide_banner", "-loglevel", "level+warning"}, what...)
 		return append(append(args, open...), "-i", name),
 			Job{ReadPaths: opt.ReadPaths, ConnectPorts: opt.ConnectPorts, MaxMemory: opt.MaxMemory}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -151,12 +152,16 @@ type messages struct {
 	tail     sandbox.Tail
 	warnings []string
 	errors   []string // the first ones; the rest of a flood is in the tail
+	broken   string   // the first line that tells of a broken connection
 }
 
 func (m *messages) writer() io.Writer {
 	m.tail.Line = func(l string) {
 		if len(m.warnings) < maxWarnings {
 			m.warnings = append(m.warnings, l)
+		}
+		if m.broken == "" && (strings.Contains(l, "Will reconnect at") || strings.Contains(l, "Stream ends prematurely")) {
+			m.broken = l
 		}
 		if serious(l) && len(m.errors) < maxErrors {
 			m.errors = append(m.errors, l)

@@ -219,6 +219,10 @@ func TestRunCutConnection(t *testing.T) {
 	if !errs.Is(err, errs.Transient) {
 		t.Errorf("got %v %v\n%s", errs.KindOf(err), err, errs.TailOf(err))
 	}
+	_, err = tool.Probe(t.Context(), Input{URL: url, Demuxer: "mov"}, ProbeOptions{Packets: true, ConnectPorts: []uint16{port}})
+	if !errs.Is(err, errs.Transient) {
+		t.Errorf("probe: got %v %v\n%s", errs.KindOf(err), err, errs.TailOf(err))
+	}
 }
 
 // endless is a job that reports progress for ever.

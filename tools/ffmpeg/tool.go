@@ -149,12 +149,20 @@ func (t *Tool) output(ctx context.Context, path string, args []string, j Job) ([
 	return out.Bytes(), nil
 }
 
-// stream runs a program whose standard output goes to j.Stdout.
+// stream runs a program whose standard output goes to j.Stdout. ffprobe says
+// nothing when reading ends early, so a connection that broke even once spoils
+// the answer; a file cut short does not.
 func (t *Tool) stream(ctx context.Context, path string, args []string, j Job) error {
 	var log messages
 	c := t.command(ctx, path, args, j)
 	c.Stderr = log.writer()
-	return log.verdict(c.Run(), false, Job{Tolerant: true})
+	if err := log.verdict(c.Run(), false, Job{Tolerant: true}); err != nil {
+		return err
+	}
+	if log.broken != "" {
+		return &errs.Error{Kind: errs.Transient, Op: "ffmpeg", Msg: message(log.broken), Tail: log.tail.String()}
+	}
+	return nil
 }
 
 // limited is a buffer that drops what is over max, and says so.

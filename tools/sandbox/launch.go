@@ -98,7 +98,9 @@ func (l *Launcher) warn(log *slog.Logger) {
 		log.Warn("DECODERS CAN READ AND WRITE FILES: this kernel has no Landlock")
 	}
 	switch {
+	case l.caps.Ports && l.caps.Seccomp:
 	case l.caps.Ports:
+		log.Warn("decoders that read over the network can use UDP and fork: no system call filter for this machine")
 	case l.caps.NetNS || l.caps.Seccomp:
 		log.Warn("decoders that read over the network can connect to any port: Landlock is older than ABI 4",
 			"abi", l.caps.Landlock)

@@ -99,13 +99,13 @@ func tool(mode string, args []string) {
 		}
 		report(err)
 	case "spin":
-		for { //nolint:revive // burns CPU until it is stopped
+		for {
 		}
 	case "hang":
 		fmt.Println("up")
 		hang()
 	case "parent":
-		parent(args[0])
+		parent()
 	}
 }
 
@@ -122,13 +122,12 @@ func fdKind(fd int) string {
 
 // parent starts a sandboxed shell with a grandchild, says their ids and waits
 // to be killed.
-func parent(self string) {
+func parent() {
 	l, err := New("", slog.New(slog.DiscardHandler))
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	_ = self
 	r, w, _ := os.Pipe()
 	c := l.Command(context.Background(), shellPolicy(), "sh", "-c", "sleep 1000 & echo up; wait")
 	c.Stdout = w

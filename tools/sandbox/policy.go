@@ -19,10 +19,10 @@
 //
 // # Cost
 //
-// One more execve of this binary. In a small binary that is about 3 ms wall
-// and 2 ms CPU (BenchmarkLaunch prints the ratio to a bare start); every
-// package whose variables are initialised at start-up adds to it, because they
-// run before main. [MaybeExec] must therefore be the first statement of main,
+// One more execve of this binary: 4 ms in a small one on a busy machine
+// (BenchmarkLaunch prints it beside a bare start). Every
+// package with variables to initialise at start-up adds to it, because that
+// comes before main. [MaybeExec] must therefore be the first statement of main,
 // and New accepts another, smaller binary that calls it.
 //
 // # Death with the parent

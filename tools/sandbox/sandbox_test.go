@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -259,8 +260,8 @@ func TestCancelKillsGroup(t *testing.T) {
 func TestLeftovers(t *testing.T) {
 	l := newLauncher(t)
 	c, pids := startShell(t, l, t.Context(), "sleep 1000 & sleep 1000 & echo up; read x; exit 0")
-	if err := c.Wait(); err == nil {
-		t.Log("ended well")
+	if err := c.Wait(); err != nil {
+		t.Error(err)
 	}
 	gone(t, pids)
 }
@@ -372,6 +373,26 @@ func TestForeignBinary(t *testing.T) {
 	if err := l.Command(t.Context(), Policy{}, "true").Run(); !errs.Is(err, errs.Internal) || !strings.Contains(err.Error(), "MaybeExec") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestManyAtOnce: launches from many goroutines share one thread and must not
+// mix up their files or exit codes.
+func TestManyAtOnce(t *testing.T) {
+	l := newLauncher(t)
+	var wg sync.WaitGroup
+	for n := range 24 {
+		wg.Go(func() {
+			var out bytes.Buffer
+			c := l.Command(t.Context(), Policy{}, "sh", "-c", fmt.Sprintf("echo %d; exit %d", n, n))
+			c.Stdout = &out
+			err := c.Run()
+			var e *ExitError
+			if out.String() != fmt.Sprintln(n) || n == 0 && err != nil || n > 0 && (!errors.As(err, &e) || e.Code != n) {
+				t.Errorf("%d: %q %v", n, out.String(), err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestNoDescriptorLeak(t *testing.T) {
