@@ -97,11 +97,13 @@ func (in Input) open() (args []string, name string, err error) {
 		if err != nil || u.Scheme != "http" || u.Hostname() == "" {
 			return nil, "", errs.New(errs.Invalid, "ffmpeg", "an input address must be http, %q is not", in.URL)
 		}
-		// One connection for many ranges, short gaps read through instead of
-		// asked for anew, and two attempts (at once, after 1 s) if it breaks;
-		// what is broken for longer is retried as a whole.
+		// Short gaps are read through instead of asked for anew (33.0 → 29.5 MB
+		// served for a 29 MB mp4 with its index at the end), and there are two
+		// attempts (at once, after 1 s) if a connection breaks; what is broken
+		// for longer is retried as a whole. -multiple_requests is left out:
+		// FFmpeg 5.1 opens a connection for each seek with it as without.
 		name, args = in.URL, append(args, "-protocol_whitelist", "http,tcp",
-			"-seekable", "1", "-multiple_requests", "1", "-short_seek_size", "65536",
+			"-seekable", "1", "-short_seek_size", "262144",
 			"-reconnect", "1", "-reconnect_on_network_error", "1", "-reconnect_delay_max", "2")
 	case in.Stdin:
 		name, args = "pipe:0", append(args, "-protocol_whitelist", "pipe")
