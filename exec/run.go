@@ -1,0 +1,197 @@
+package exec
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/core/media"
+)
+
+// Run carries out one job: fetch, compute, store. progress may be nil; it
+// must not block. When Run returns, the scratch of the attempt is gone and its
+// grants are revoked. Objects stored before a failure stay: no row names them,
+// so they are swept as fragments.
+//
+// Errors keep the kind of what failed. An input that is not what its slot
+// takes is Invalid and names input_files; a job for another version of the
+// function is Transient, because another worker can have it; a function that
+// panics is Internal; the end of ctx is Canceled, the job's deadline Timeout.
+func (e *Executor) Run(ctx context.Context, j job.Job, progress func(fn.Progress)) (job.Outcome, error) {
+	if err := j.Validate(); err != nil {
+		return job.Outcome{}, err
+	}
+	ctx, cancel := until(ctx, j.Deadline)
+	defer cancel()
+	var out job.Outcome
+	var err error
+	if j.Fn == job.Publish {
+		out, err = e.publish(ctx, &j)
+	} else {
+		out, err = e.compute(ctx, &j, progress)
+	}
+	if err != nil {
+		return job.Outcome{}, ended(ctx, err)
+	}
+	return out, nil
+}
+
+// ended tells a failure from the end of the job: a tool that was killed
+// reports all sorts of things.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	cause := context.Cause(ctx)
+	return &errs.Error{Kind: errs.KindOf(cause), Op: op, Msg: cause.Error(), Tail: errs.TailOf(err), Err: quiet{cause}}
+}
+
+// quiet keeps a cause reachable whose text is printed already.
+type quiet struct{ err error }
+
+func (q quiet) Error() string { return "" }
+func (q quiet) Unwrap() error { return q.err }
+
+func (e *Executor) compute(ctx context.Context, j *job.Job, progress func(fn.Progress)) (job.Outcome, error) {
+	var none job.Outcome
+	f, err := e.cfg.Functions.Get(j.Fn)
+	if err != nil {
+		return none, err
+	}
+	spec := f.Spec()
+	if err := sameVersion(spec, j); err != nil {
+		return none, err
+	}
+	dir, end, err := e.scratch.attempt(j.Trace)
+	if err != nil {
+		return none, err
+	}
+	defer func() {
+		if err := end(); err != nil {
+			e.log.Error("scratch of an attempt is not removed", "trace", j.Trace, "error", err)
+		}
+	}()
+	call := &fn.Call{Trace: j.Trace, Dir: filepath.Join(dir, "work"), Threads: max(j.Threads, 1), Part: j.Part, Progress: progress}
+	copies := filepath.Join(dir, "in")
+	for _, d := range []string{call.Dir, copies} {
+		if err := os.Mkdir(d, 0o700); err != nil {
+			return none, errs.New(errs.Transient, op, "scratch: %w", err)
+		}
+	}
+
+	began := time.Now()
+	in, err := e.fetch(ctx, j, spec, copies)
+	defer in.close()
+	if err != nil {
+		return none, err
+	}
+	call.Inputs = in.all
+	if call.Params, err = f.Check(j.Params, kinds(in.all)); err != nil {
+		return none, err
+	}
+	fetched := since(began)
+	_, before := in.transfer() // counted in fetched already
+	e.cfg.Hook("inputs fetched")
+
+	began = time.Now()
+	res, err := e.call(ctx, f, call)
+	if err == nil {
+		err = ctx.Err() // a result that came too late is none
+	}
+	if err != nil {
+		if fault := in.fault(); fault != nil {
+			return none, &errs.Error{Kind: errs.KindOf(fault), Op: "fetch", Msg: "an input broke off while it was read: " + fault.Error(), Tail: errs.TailOf(err), Err: quiet{fault}}
+		}
+		return none, err
+	}
+	computed := since(began)
+
+	began = time.Now()
+	out := job.Outcome{Facts: res.Facts, Usage: res.Usage}
+	if err := e.checkFacts(spec, out.Facts); err != nil {
+		return none, err
+	}
+	if out.Outputs, err = e.store(ctx, j, spec, call.Dir, res.Outputs); err != nil {
+		return none, err
+	}
+	e.cfg.Hook("outputs stored")
+
+	u := &out.Usage
+	var beside float64
+	u.BytesIn, beside = in.transfer()
+	u.WallSeconds, u.StoreSeconds, u.FetchSeconds = computed, since(began), fetched+beside-before
+	for _, o := range out.Outputs {
+		u.BytesOut += o.Size
+	}
+	durations(u, j, in.all, res.Outputs)
+	return out, nil
+}
+
+func sameVersion(spec *fn.Spec, j *job.Job) error {
+	if spec.Version != j.Version {
+		return errs.New(errs.Transient, op, "other version: the job is for %s %s, here is %s", j.Fn, j.Version, spec.Version)
+	}
+	return nil
+}
+
+func kinds(in []fn.Input) []media.Kind {
+	out := make([]media.Kind, len(in))
+	for i := range in {
+		out[i] = in[i].Kind
+	}
+	return out
+}
+
+// call runs the function. A panic ends the call, not the worker.
+func (e *Executor) call(ctx context.Context, f fn.Function, call *fn.Call) (res *fn.Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			stack := strings.TrimSpace(string(debug.Stack()))
+			e.log.Error("function panicked", "fn", f.Spec().Name, "trace", call.Trace, "panic", p, "stack", stack)
+			res, err = nil, errs.New(errs.Internal, f.Spec().Name, "panic: %v", p)
+		}
+	}()
+	res, err = f.Run(ctx, call)
+	if err == nil && res == nil {
+		err = errs.New(errs.Internal, f.Spec().Name, "no result and no error")
+	}
+	return res, err
+}
+
+func (e *Executor) checkFacts(spec *fn.Spec, facts json.RawMessage) error {
+	switch {
+	case facts == nil:
+		return nil
+	case len(facts) > e.cfg.MaxFacts:
+		return errs.New(errs.TooLarge, spec.Name, "facts of %d bytes, the limit is %d", len(facts), e.cfg.MaxFacts)
+	case !bytes.HasPrefix(bytes.TrimSpace(facts), []byte("{")) || !json.Valid(facts):
+		return errs.New(errs.Internal, spec.Name, "facts are not a JSON object")
+	}
+	return nil
+}
+
+// durations fills in how much media went in and came out, as far as known.
+func durations(u *fn.Usage, j *job.Job, in []fn.Input, out []fn.Output) {
+	if u.InputDuration == 0 {
+		if p := j.Part; p != nil && p.Stream == fn.Pictures && p.TimeBase.Known() {
+			u.InputDuration = p.TimeBase.Seconds(p.End - p.Start)
+		} else if len(in) > 0 && in[0].Info != nil {
+			u.InputDuration = in[0].Info.Duration
+		}
+	}
+	if u.OutputDuration == 0 {
+		for _, o := range out {
+			if o.Info != nil {
+				u.OutputDuration += o.Info.Duration
+			}
+		}
+	}
+}
