@@ -93,7 +93,7 @@ type Price struct {
 	CPUSeconds float64 `json:"cpu_seconds"`
 	Memory     int64   `json:"memory"` // bytes resident at the peak
 	GPU        int     `json:"gpu,omitempty"`
-	Cores      int     `json:"cores"` // how many it can keep busy at once
+	Cores      int     `json:"cores"` // how many it can keep busy at once; 0 = too little to count
 }
 
 // Function is a declared and runnable function.

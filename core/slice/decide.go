@@ -130,12 +130,12 @@ func ordered(v *media.VideoStream) bool {
 	if last.Frame >= v.Frames || last.PTS > t.LastPTS {
 		return false
 	}
-	return slices.IsSortedFunc(keys, func(a, b media.Key) int {
-		if a.Frame < b.Frame && a.PTS < b.PTS {
-			return -1
+	for i := 1; i < len(keys); i++ {
+		if keys[i].Frame <= keys[i-1].Frame || keys[i].PTS <= keys[i-1].PTS {
+			return false
 		}
-		return 1
-	})
+	}
+	return true
 }
 
 func not(code Code, format string, args ...any) Decision {

@@ -17,7 +17,7 @@ const (
 	goodMin     = 10.0
 	forcedMin   = 1.0   // where the caller insists on slicing a short clip
 	longest     = 120.0 // what is lost when a slice fails
-	perWorker   = 2.5   // slices a worker, so that none waits long for the last
+	perWorker   = 3     // slices a worker: the last ones to run are short
 	// MaxParts bounds a plan.
 	MaxParts = 600
 )
@@ -30,22 +30,22 @@ type wish struct {
 	Length float64 // seconds of the whole
 }
 
-// wanted turns length and workers into a wish. It first gives every worker
-// perWorker slices; where that makes them shorter than is good for quality it
-// gives up the surplus, down to one slice a worker.
+// wanted turns length and workers into a wish. Every worker gets the same
+// number of slices — three, or as many as leave them goodMin long — so that
+// none waits for the last. Many workers and a short video: as many slices as
+// absoluteMin allows. A long one: no slice above longest.
 func wanted(length float64, workers int, force bool) wish {
-	shortest := absoluteMin
+	w := wish{Min: absoluteMin, Length: length}
 	if force && length < 2*absoluteMin {
-		shortest = forcedMin
+		w.Min = forcedMin
 	}
-	one := length / (perWorker * float64(workers))
-	if one < goodMin {
-		one = min(goodMin, length/float64(workers))
+	most := min(int(min(length/w.Min, MaxParts)), MaxParts)
+	each := min(max(int(length/goodMin/float64(workers)), 1), perWorker)
+	if over := int(math.Ceil(length / longest / float64(workers))); over > each {
+		each = over
 	}
-	one = min(max(one, shortest), longest)
-	n := int(math.Ceil(length/one - 1e-9))
-	n = min(max(n, 2), MaxParts, int(length/shortest))
-	return wish{Count: n, Min: shortest, Length: length}
+	w.Count = min(max(min(each*workers, MaxParts), 2), most)
+	return w
 }
 
 // cutter knows where a track can be cut.
@@ -171,14 +171,10 @@ func (c *cutter) near(place int64, ideal float64) (cut, bool) {
 	if found && abs(best.frame-place) <= reach {
 		return best, true
 	}
-	// Inside a GOP: decoding starts at its keyframe. Where that costs more
-	// than half of what the part itself does, a distant keyframe is better.
+	// Inside a GOP: decoding starts at its keyframe, which is priced.
 	for d := int64(0); d <= reach; d++ {
 		for _, f := range []int64{place - d, place + d} {
 			if f <= 0 || f >= c.v.Frames {
-				continue
-			}
-			if decodeShare*float64(f-c.keyAt(f).Frame) > ideal/2 {
 				continue
 			}
 			if pts, ok := c.timeOf(f); ok && c.aligned(pts) {

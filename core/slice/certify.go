@@ -1,0 +1,431 @@
+package slice
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/mediafn/mediafn/core/media"
+)
+
+// Measured is what was read from a merged result, and from the source again.
+type Measured struct {
+	Result *media.Info // main picture track with FrameList
+	// Source holds the presentation times of the source's frames, rising, in
+	// ticks of the promise's time base; not needed where the rate changes.
+	Source []int64
+	// Coded is the result's pictures in decode order; nil where the container
+	// stores no decode times (Matroska).
+	Coded []Sample
+	// Seams describe the result at each of the promise's joints.
+	Seams []Seam
+	// Order is what comparing pictures at slice starts told; nil = not compared.
+	Order *Order
+}
+
+// Sample is one coded picture.
+type Sample struct {
+	DTS  int64 // ticks
+	Dur  int64 // ticks to the next
+	Size int   // bytes
+}
+
+// Seam is how the bitstream starts at a joint.
+type Seam struct {
+	Entry string `json:"entry"` // idr | key (codecs that know no other) | open | none
+	// SameSets: the parameter sets in force are those of the first slice.
+	SameSets bool   `json:"same_parameter_sets"`
+	Detail   string `json:"detail,omitempty"`
+}
+
+// Order is the outcome of comparing pictures of result and source at the
+// starts of some slices.
+type Order struct {
+	Compared  int   // slices looked at
+	Misplaced []int // those that look like another slice's place in the source
+}
+
+// Check is one line of a certificate.
+type Check struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Want   string `json:"want"`
+	Got    string `json:"got"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// JointReport is one joint as found.
+type JointReport struct {
+	Order int     `json:"order"` // of the slice that begins here
+	Frame int64   `json:"frame"`
+	Time  float64 `json:"time"` // seconds
+	Seam
+}
+
+// Certificate says whether a merged result is what the profile promised.
+type Certificate struct {
+	OK     bool          `json:"ok"`
+	Checks []Check       `json:"checks"`
+	Joints []JointReport `json:"joints"`
+}
+
+// Failed lists the names of the checks that did not pass.
+func (c *Certificate) Failed() []string {
+	var names []string
+	for _, k := range c.Checks {
+		if !k.OK {
+			names = append(names, k.Name)
+		}
+	}
+	return names
+}
+
+// maxOffset is how far sound may have moved against the pictures, in seconds.
+const maxOffset = 0.001
+
+// Certify compares a result with its promise. Every check is always present,
+// in the same order; one that has nothing to look at passes and says so.
+func Certify(p Promise, m Measured) Certificate {
+	c := Certificate{OK: true, Joints: []JointReport{}}
+	add := func(k Check) {
+		c.Checks = append(c.Checks, k)
+		c.OK = c.OK && k.OK
+	}
+	v := &media.VideoStream{}
+	if main := m.Result.MainVideo(); main != nil {
+		v = main
+	}
+	j := judge{p: &p, m: &m, v: v}
+	j.want = p.times(m.Source)
+	for _, f := range v.FrameList {
+		j.got = append(j.got, v.TimeBase.Seconds(f.PTS))
+	}
+	j.within = tolerance(p, v.TimeBase)
+	for _, check := range []func() Check{
+		j.streams, j.frameCount, j.firstPTS, j.lastPTS, j.dtsRising, j.frameTimes, j.duration, j.audioSamples, j.audioOffset,
+		j.colorTags, j.hdr, j.orientation, j.displaySize, j.parameterSets, j.entries, j.order, j.vbv,
+	} {
+		add(check())
+	}
+	for i, joint := range p.Joints {
+		r := JointReport{Order: i + 1, Frame: joint.Frame, Time: p.TimeBase.Seconds(joint.PTS)}
+		if i < len(m.Seams) {
+			r.Seam = m.Seams[i]
+		}
+		c.Joints = append(c.Joints, r)
+	}
+	return c
+}
+
+// tolerance is how far a time may lie from the promised one, in seconds: half
+// a tick of the coarser time base, which is what rounding to it may do, plus
+// the rounding of the slices where their scale does not hold the source's
+// ticks exactly.
+func tolerance(p Promise, result media.Rational) float64 {
+	coarser := max(p.TimeBase.Float(), result.Float())
+	if p.Rate.Known() {
+		coarser = max(result.Float(), 1/float64(max(p.Scale, 1)))
+	}
+	t := coarser/2 + 1e-9
+	if !Exact(p.TimeBase, p.Scale) {
+		t += 0.5 / float64(max(p.Scale, 1))
+	}
+	return t
+}
+
+// judge holds what the checks look at. Times are seconds.
+type judge struct {
+	p      *Promise
+	m      *Measured
+	v      *media.VideoStream // the result's
+	want   []float64          // nil = not known
+	got    []float64
+	within float64
+}
+
+func (j *judge) streams() Check {
+	videos := 0
+	for i := range j.m.Result.Video {
+		if !j.m.Result.Video[i].Attached {
+			videos++
+		}
+	}
+	k := compare("streams", fmt.Sprintf("1 video, %d audio", len(j.p.Sound)), fmt.Sprintf("%d video, %d audio", videos, len(j.m.Result.Audio)))
+	return k
+}
+
+func (j *judge) frameCount() Check { return compare("frame_count", j.p.Frames, int64(len(j.got))) }
+
+func (j *judge) firstPTS() Check {
+	return j.at("first_pts", j.p.TimeBase.Seconds(j.p.FirstPTS), 0)
+}
+
+func (j *judge) lastPTS() Check {
+	want := j.p.TimeBase.Seconds(j.p.LastPTS)
+	if n := len(j.want); j.p.Rate.Known() && n > 0 {
+		want = j.want[n-1]
+	}
+	return j.at("last_pts", want, len(j.got)-1)
+}
+
+// at compares the time of one frame.
+func (j *judge) at(name string, want float64, frame int) Check {
+	if frame < 0 || frame >= len(j.got) {
+		return Check{Name: name, Want: secs(want), Got: "no frame"}
+	}
+	return within(name, want, j.got[frame], j.within)
+}
+
+func (j *judge) dtsRising() Check {
+	k := Check{Name: "dts_rising", OK: true, Want: "rising", Got: "rising"}
+	if j.m.Coded == nil {
+		k.Got, k.Detail = "not stored", "the container keeps no decode times"
+		return k
+	}
+	for i := 1; i < len(j.m.Coded); i++ {
+		if j.m.Coded[i].DTS <= j.m.Coded[i-1].DTS {
+			k.OK, k.Got = false, fmt.Sprintf("%d after %d at sample %d", j.m.Coded[i].DTS, j.m.Coded[i-1].DTS, i)
+			return k
+		}
+	}
+	return k
+}
+
+func (j *judge) frameTimes() Check {
+	k := Check{Name: "frame_times", OK: true, Want: fmt.Sprintf("within %.3f ms", j.within*1e3)}
+	if j.want == nil {
+		k.OK, k.Got = false, "not comparable"
+		k.Detail = fmt.Sprintf("%d frame times of the source are known, %d were promised", len(j.m.Source), j.p.Frames)
+		return k
+	}
+	worst, frame, bad := 0.0, 0, 0
+	for i := range min(len(j.want), len(j.got)) {
+		d := math.Abs(j.want[i] - j.got[i])
+		if d > worst {
+			worst, frame = d, i
+		}
+		if d > j.within {
+			bad++
+		}
+	}
+	k.Got = fmt.Sprintf("within %.3f ms", worst*1e3)
+	if n := abs(int64(len(j.want) - len(j.got))); n > 0 {
+		bad += int(n)
+	}
+	if bad > 0 {
+		k.OK, k.Detail = false, fmt.Sprintf("%d frame(s) are elsewhere, frame %d by most", bad, frame)
+	}
+	return k
+}
+
+func (j *judge) duration() Check {
+	// Containers round a track's length to the movie's clock, often 1 ms.
+	return within("duration", j.p.TimeBase.Seconds(j.p.EndPTS-j.p.FirstPTS), j.v.Duration, j.within+0.001+1/float64(max(j.p.Scale, 1)))
+}
+
+func (j *judge) audioSamples() Check {
+	k := Check{Name: "audio_samples", OK: true, Want: "no sound", Got: "no sound"}
+	if len(j.p.Sound) > 0 {
+		k.Want = "as long as the source's"
+	}
+	for i := range j.m.Result.Audio {
+		a := &j.m.Result.Audio[i]
+		if i >= len(j.p.Sound) {
+			break // a matter of streams
+		}
+		want := j.p.Sound[i]
+		got := a.Duration
+		if a.Samples > 0 && a.SampleRate > 0 {
+			got = float64(a.Samples) / float64(a.SampleRate)
+		}
+		if want.Duration <= 0 || got <= 0 {
+			k.Got, k.Detail = "not known", fmt.Sprintf("track %d: the length of source or result is not stored", i)
+			continue
+		}
+		one := max(want.Frame, codedFrame(a)) + 0.001
+		rate := float64(max(a.SampleRate, 1))
+		t := within("audio_samples", want.Duration*rate, got*rate, one*rate)
+		k.Want, k.Got = fmt.Sprintf("%.0f ± %.0f", want.Duration*rate, one*rate), fmt.Sprintf("%.0f", got*rate)
+		if !t.OK {
+			k.OK, k.Detail = false, fmt.Sprintf("track %d", i)
+			return k
+		}
+	}
+	return k
+}
+
+func (j *judge) audioOffset() Check {
+	k := Check{Name: "audio_offset", OK: true, Want: "no sound", Got: "no sound"}
+	if len(j.got) == 0 {
+		k.OK, k.Got = len(j.p.Sound) == 0, "no picture"
+		return k
+	}
+	for i := range min(len(j.m.Result.Audio), len(j.p.Sound)) {
+		got := j.m.Result.Audio[i].StartTime - j.got[0]
+		if k = within("audio_offset", j.p.Sound[i].Offset, got, maxOffset+j.within); !k.OK {
+			k.Detail = fmt.Sprintf("track %d", i)
+			return k
+		}
+	}
+	return k
+}
+
+func (j *judge) colorTags() Check {
+	type tag struct{ name, want, got string }
+	w, g := j.p.Color, j.v.Color
+	k := Check{Name: "color_tags", OK: true}
+	for _, t := range []tag{{"range", w.Range, g.Range}, {"primaries", w.Primaries, g.Primaries}, {"transfer", w.Transfer, g.Transfer}, {"matrix", w.Matrix, g.Matrix}} {
+		if t.want == "" {
+			continue // the source does not say
+		}
+		k.Want, k.Got = join(k.Want, t.want), join(k.Got, t.got)
+		// An absent range means limited: that is each codec's default.
+		if t.want != t.got && !(t.name == "range" && t.want == "tv" && t.got == "") {
+			k.OK, k.Detail = false, join(k.Detail, t.name)
+		}
+	}
+	return k
+}
+
+func (j *judge) hdr() Check {
+	k := Check{Name: "hdr", OK: true, Want: describe(j.p.HDR), Got: describe(j.v.HDR)}
+	if j.p.HDR == nil {
+		k.Detail = "not promised"
+		return k
+	}
+	k.OK = k.Want == k.Got
+	return k
+}
+
+// describe writes HDR metadata so that equal metadata reads equal, whatever
+// fractions a container keeps it in.
+func describe(h *media.HDR) string {
+	if h == nil {
+		return "none"
+	}
+	s := h.Format
+	if h.MaxLum.Known() {
+		for _, c := range []media.Chroma{h.Primaries[0], h.Primaries[1], h.Primaries[2], h.White} {
+			s += fmt.Sprintf(" %.4f,%.4f", c.X.Float(), c.Y.Float())
+		}
+		s += fmt.Sprintf(" %.4f–%.0f cd/m²", h.MinLum.Float(), h.MaxLum.Float())
+	}
+	if h.Light != nil {
+		s += fmt.Sprintf(" cll %d/%d", h.Light.MaxCLL, h.Light.MaxFALL)
+	}
+	return s
+}
+
+func (j *judge) orientation() Check {
+	w, h := j.v.DisplaySize()
+	k := Check{Name: "orientation", OK: true, Want: j.p.Upright, Got: upright(w, h)}
+	switch {
+	case j.v.Flip:
+		k.OK, k.Detail = false, "the result is marked as mirrored"
+	case j.p.Width > 0 && j.p.Height > 0:
+		k.Want = upright(j.p.Width, j.p.Height)
+		k.OK = k.Want == k.Got
+	default:
+		k.OK = k.Want == "" || k.Got == "" || k.Want == k.Got
+	}
+	return k
+}
+
+func (j *judge) displaySize() Check {
+	w, h := j.v.DisplaySize()
+	k := Check{Name: "display_size", OK: true, Got: fmt.Sprintf("%dx%d", w, h)}
+	if j.p.Width <= 0 || j.p.Height <= 0 {
+		k.Want, k.Detail = k.Got, "not promised"
+		return k
+	}
+	k.Want = fmt.Sprintf("%dx%d", j.p.Width, j.p.Height)
+	// A sample aspect ratio is a rounded fraction; codecs want even sizes.
+	k.OK = abs(int64(w-j.p.Width)) <= 2 && abs(int64(h-j.p.Height)) <= 2
+	return k
+}
+
+func (j *judge) parameterSets() Check {
+	k := Check{Name: "parameter_sets_equal", OK: true, Want: "equal", Got: "equal"}
+	for i := range j.p.Joints {
+		if i >= len(j.m.Seams) || !j.m.Seams[i].SameSets {
+			k.OK, k.Got, k.Detail = false, "different", join(k.Detail, fmt.Sprintf("joint %d", i+1))
+		}
+	}
+	return k
+}
+
+func (j *judge) entries() Check {
+	k := Check{Name: "idr_at_joints", OK: true, Want: fmt.Sprint(len(j.p.Joints))}
+	good := 0
+	for i := range j.p.Joints {
+		if i < len(j.m.Seams) && (j.m.Seams[i].Entry == "idr" || j.m.Seams[i].Entry == "key") {
+			good++
+			continue
+		}
+		k.OK, k.Detail = false, join(k.Detail, fmt.Sprintf("joint %d", i+1))
+	}
+	k.Got = fmt.Sprint(good)
+	return k
+}
+
+func (j *judge) order() Check {
+	k := Check{Name: "slice_order", OK: true, Want: "as planned", Got: "as planned"}
+	switch o := j.m.Order; {
+	case o == nil || o.Compared < 2:
+		k.Detail = "pictures were not compared"
+	case len(o.Misplaced) > 0:
+		k.OK, k.Got = false, fmt.Sprintf("slices %v look like other places of the source", o.Misplaced)
+	default:
+		k.Detail = fmt.Sprintf("%d slice starts compared with the source", o.Compared)
+	}
+	return k
+}
+
+// vbv fills a decoder's buffer at MaxRate and takes every picture out at its
+// decode time (ITU-T H.264 C.1.2). Each slice's encoder assumed a buffer nine
+// tenths full at its start, x264's and x265's default; over a joint that need
+// not be so.
+func (j *judge) vbv() Check {
+	k := Check{Name: "vbv", OK: true, Want: "no underflow", Got: "no underflow"}
+	if j.p.MaxRate <= 0 || j.p.BufSize <= 0 {
+		k.Want, k.Got, k.Detail = "not asked", "not asked", ""
+		return k
+	}
+	if j.m.Coded == nil {
+		k.Got, k.Detail = "not known", "the container keeps no decode times"
+		return k
+	}
+	size := float64(j.p.BufSize)
+	fill, least, under := 0.9*size, size, 0
+	for _, s := range j.m.Coded {
+		fill -= float64(s.Size) * 8
+		least = min(least, fill)
+		if fill < 0 {
+			under++
+			fill = 0
+		}
+		fill = min(fill+j.v.TimeBase.Seconds(s.Dur)*float64(j.p.MaxRate), size)
+	}
+	k.Detail = fmt.Sprintf("fullest demand leaves %.1f %% of the buffer", 100*least/size)
+	// Encoders themselves miss by a little; a joint that drains it misses by much.
+	if least < -0.05*size {
+		k.OK, k.Got = false, fmt.Sprintf("%d underflow(s)", under)
+	}
+	return k
+}
+
+func compare[T comparable](name string, want, got T) Check {
+	return Check{Name: name, OK: want == got, Want: fmt.Sprint(want), Got: fmt.Sprint(got)}
+}
+
+func within(name string, want, got, tolerance float64) Check {
+	return Check{Name: name, OK: math.Abs(want-got) <= tolerance, Want: fmt.Sprintf("%s ± %.6f", secs(want), tolerance), Got: secs(got)}
+}
+
+func secs(s float64) string { return fmt.Sprintf("%.6f", s) }
+
+func join(list, s string) string {
+	if list == "" {
+		return s
+	}
+	return list + " " + s
+}
