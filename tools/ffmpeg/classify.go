@@ -1,6 +1,7 @@
 package ffmpeg
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -122,7 +123,7 @@ func silentFailure(lines, inputs []string) bool {
 			}
 		}
 		for _, in := range inputs {
-			if strings.HasPrefix(message(l), in+": ") && strings.HasPrefix(l, "[error]") {
+			if level, msg := split(l); level == "error" && strings.HasPrefix(msg, in+": ") {
 				return true
 			}
 		}
@@ -130,24 +131,46 @@ func silentFailure(lines, inputs []string) bool {
 	return false
 }
 
-// message strips the "[level] " that -loglevel level+… puts in front.
+// message strips the contexts and the level that -loglevel level+… puts in
+// front: "[mov @ 0x1] [error] moov atom not found".
 func message(line string) string {
-	if rest, ok := strings.CutPrefix(line, "["); ok {
-		if _, msg, ok := strings.Cut(rest, "] "); ok {
-			return msg
-		}
-	}
-	return line
+	_, msg := split(line)
+	return msg
 }
 
-// serious reports whether a line is of level error or worse. The level stands
-// behind the context: "[mov @ 0x1] [error] …". Lines without a level come from
-// libraries and count.
-func serious(line string) bool {
-	for _, quiet := range []string{"[warning] ", "[info] ", "[verbose] ", "[debug] "} {
-		if i := strings.Index(line, quiet); i == 0 || i > 0 && line[0] == '[' {
-			return false
+// split takes a line apart. The level is empty for lines of libraries that
+// print by themselves.
+func split(line string) (level, msg string) {
+	for {
+		inside, rest, ok := strings.Cut(line, "] ")
+		switch {
+		case !ok || !strings.HasPrefix(inside, "["):
+			return "", line
+		case slices.Contains(levels, inside[1:]):
+			return inside[1:], rest
+		case !strings.Contains(inside, " @ 0x"):
+			return "", line
 		}
+		line = rest
 	}
-	return true
+}
+
+var levels = []string{"panic", "fatal", "error", "warning", "info", "verbose", "debug", "trace"}
+
+// serious reports whether a line is of level error or worse. Libraries'
+// lines count unless they call themselves less ("Svt[info]: …").
+func serious(line string) bool {
+	switch level, msg := split(line); level {
+	case "panic", "fatal", "error":
+		return true
+	case "":
+		return !strings.Contains(msg, "[info]") && !strings.Contains(msg, "[warn")
+	}
+	return false
+}
+
+// chatter reports whether a line is below a warning.
+func chatter(line string) bool {
+	level, msg := split(line)
+	return level == "info" || level == "" && strings.Contains(msg, "[info]")
 }

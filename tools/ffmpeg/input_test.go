@@ -124,6 +124,39 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+func TestSplit(t *testing.T) {
+	for _, c := range []struct {
+		line, level, msg string
+		serious          bool
+	}{
+		{"[mov,mp4 @ 0x1] [error] moov atom not found", "error", "moov atom not found", true},
+		{"[Parsed_color_0 @ 0x5] [IMGUTILS @ 0x7] [fatal] [x] y", "fatal", "[x] y", true},
+		{"[warning] file:a: corrupt", "warning", "file:a: corrupt", false},
+		{"x264 [error]: malloc of size 262146 failed", "", "x264 [error]: malloc of size 262146 failed", true},
+		{"Svt[info]: SVT [version]: 1", "", "Svt[info]: SVT [version]: 1", false},
+		{"To ignore this, add a trailing '?' to the map.", "", "To ignore this, add a trailing '?' to the map.", true},
+		{"[ odd", "", "[ odd", true},
+		{"", "", "", true},
+	} {
+		if level, msg := split(c.line); level != c.level || msg != c.msg || serious(c.line) != c.serious {
+			t.Errorf("%q: %q %q %v", c.line, level, msg, serious(c.line))
+		}
+	}
+}
+
+func FuzzClassify(f *testing.F) {
+	f.Add("[a @ 0x1] [error] file:x: End of file\n[")
+	f.Fuzz(func(t *testing.T, s string) {
+		classify(lines(s))
+		silentFailure(lines(s), []string{"file:x"})
+		for _, l := range lines(s) {
+			if _, msg := split(l); !strings.HasSuffix(l, msg) {
+				t.Errorf("%q became %q", l, msg)
+			}
+		}
+	})
+}
+
 func TestReadProgress(t *testing.T) {
 	var got []Progress
 	readProgress(strings.NewReader("frame=0\nout_time_us=-9223372036854775807\ntotal_size=N/A\nspeed=N/A\nprogress=continue\n"+

@@ -157,7 +157,7 @@ type messages struct {
 
 func (m *messages) writer() io.Writer {
 	m.tail.Line = func(l string) {
-		if len(m.warnings) < maxWarnings {
+		if len(m.warnings) < maxWarnings && !chatter(l) {
 			m.warnings = append(m.warnings, l)
 		}
 		if m.broken == "" && (strings.Contains(l, "Will reconnect at") || strings.Contains(l, "Stream ends prematurely")) {

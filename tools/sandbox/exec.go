@@ -168,13 +168,14 @@ func (o *order) limits() error {
 }
 
 // systemRead is what every dynamically linked tool reads: libraries, fonts,
-// locale and time zone data, the shape of the processor. Absent ones are skipped.
+// locale and time zone data, the shape of the processor and which part of it is
+// ours (libnuma reads that from status). Absent ones are skipped.
 var systemRead = []string{
 	"/usr", "/lib", "/lib64", "/lib32", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/ld.so.preload",
 	"/etc/fonts", "/var/cache/fontconfig", "/etc/localtime", "/etc/alternatives",
 	"/etc/nsswitch.conf", "/etc/host.conf", "/etc/hosts", "/etc/ssl/openssl.cnf", "/etc/gnutls",
 	"/dev/zero", "/dev/urandom", "/dev/random", "/dev/null",
-	"/sys/devices/system/cpu", "/sys/devices/system/node", "/proc/cpuinfo", "/proc/meminfo",
+	"/sys/devices/system/cpu", "/sys/devices/system/node", "/proc/cpuinfo", "/proc/meminfo", "/proc/self/status",
 }
 
 // interpreters load dynamically linked tools; the kernel executes them itself.
