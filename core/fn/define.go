@@ -79,7 +79,7 @@ func (f *function[P]) Price(raw json.RawMessage, inputs []*media.Info) Price {
 		return price
 	}
 	price = f.body.Price(&p, inputs)
-	price.Cores = max(price.Cores, 1)
+	price.Cores = max(price.Cores, 0)
 	return price
 }
 

@@ -19,7 +19,7 @@ type Item struct {
 	Priority int    // 0–9
 	Function string // name@version
 	Pool     string
-	Cores    int // that it can keep busy
+	Cores    int // that it can keep busy; 0 = too little to count
 	Memory   int64
 	Seconds  float64 // priced CPU seconds
 	Deadline time.Time
@@ -31,7 +31,7 @@ type Want struct {
 	Worker    string
 	Pools     []string
 	Functions map[string]bool
-	Cores     int // free; work needs at least one
+	Cores     int // free; work that counts needs at least one
 	Memory    int64
 	Most      int
 }
@@ -149,7 +149,7 @@ func weight(t Tenant) float64 {
 
 // open reports whether any worker has room left.
 func (m *matching) open() bool {
-	return slices.ContainsFunc(m.wants, func(w Want) bool { return w.Most > 0 && w.Cores > 0 })
+	return slices.ContainsFunc(m.wants, func(w Want) bool { return w.Most > 0 })
 }
 
 // place gives an item to the worker with the most free cores that can run it,
@@ -158,7 +158,7 @@ func (m *matching) place(item int) {
 	it, best := &m.items[item], -1
 	for i := range m.wants {
 		w := &m.wants[i]
-		if w.Most < 1 || w.Cores < 1 || w.Memory < it.Memory || !w.Functions[it.Function] || !slices.Contains(w.Pools, it.Pool) {
+		if w.Most < 1 || w.Cores < min(it.Cores, 1) || w.Memory < it.Memory || !w.Functions[it.Function] || !slices.Contains(w.Pools, it.Pool) {
 			continue
 		}
 		if best < 0 || w.Cores > m.wants[best].Cores {
@@ -169,7 +169,7 @@ func (m *matching) place(item int) {
 		return
 	}
 	w := &m.wants[best]
-	cores := max(1, min(it.Cores, w.Cores))
+	cores := min(it.Cores, w.Cores)
 	w.Cores -= cores
 	w.Memory -= it.Memory
 	w.Most--

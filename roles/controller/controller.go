@@ -157,6 +157,9 @@ func (c *Controller) handle(ctx context.Context, batch []message) {
 	for _, m := range batch {
 		switch {
 		case m.want != nil:
+			if old := c.wants[m.want.Worker]; old != nil {
+				c.send(ctx, old.reply, noGrants) // a newer offer replaces it
+			}
 			c.wants[m.want.Worker] = m.want
 		case m.answer != nil:
 			t.answer(ctx, m.answer)

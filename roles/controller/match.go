@@ -123,7 +123,7 @@ func (c *Controller) lease(ctx context.Context, rows []task.Work, offers []*offe
 		if v, ok := c.views[w.TaskID]; ok {
 			v.Work[w.ID] = w
 		}
-		grant, err := w.Grant(c.cfg.Lease, g.Cores)
+		grant, err := w.Grant(c.cfg.Lease, max(g.Cores, 1))
 		if err != nil {
 			c.parts.Log.Error("job not readable", "work", w.ID, "err", err)
 			continue

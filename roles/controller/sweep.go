@@ -1,0 +1,106 @@
+package controller
+
+import (
+	"context"
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/ports/blob"
+	"github.com/mediafn/mediafn/ports/state"
+)
+
+// Sweeper deletes what ended tasks leave behind: files only their flow needed,
+// and what attempts stored that did not count. A post in the outbox, committed
+// with the end of the task, asks for it, so that a crash does not lose it.
+type Sweeper struct {
+	Store   *state.Store
+	Stores  *blob.Stores
+	Place   task.Place
+	Every   time.Duration
+	Parts   Parts
+	buckets []string
+}
+
+// Run works until ctx ends.
+func (s *Sweeper) Run(ctx context.Context) error {
+	store, err := s.Stores.Get(s.Place.Cloud)
+	if err != nil {
+		return errs.Wrap("sweeper", err)
+	}
+	s.buckets = []string{s.Place.Segments, s.Place.Results}
+	ticker := time.NewTicker(s.Every)
+	defer ticker.Stop()
+	for {
+		posts, err := s.Store.Posts(ctx, state.Sweep, time.Now(), 100)
+		if err != nil && ctx.Err() == nil {
+			s.Parts.Log.Warn("sweeper: outbox not read", "err", err)
+		}
+		for _, p := range posts {
+			if err := s.sweep(ctx, store, p); err != nil && ctx.Err() == nil {
+				s.Parts.Log.Warn("task not swept", "task", p.TaskID, "err", err)
+				_ = s.Store.Settle(ctx, p, time.Now().Add(min(time.Minute, s.Every<<min(p.Attempt, 10))), nil)
+			}
+		}
+		if len(posts) == 100 {
+			continue
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (s *Sweeper) sweep(ctx context.Context, store *blob.Store, p state.Post) error {
+	v, err := s.Store.View(ctx, p.TaskID)
+	if err != nil && !errs.Is(err, errs.NotFound) {
+		return err
+	}
+	if v.Task.ID != "" && !v.Task.State.Final() {
+		return s.Store.Settle(ctx, p, time.Time{}, nil) // retried in between; its next end sweeps
+	}
+	keep := referenced(v)
+	for _, bucket := range s.buckets {
+		after := ""
+		for {
+			items, err := store.List(ctx, bucket, p.TaskID+"/", after, 1000)
+			if err != nil {
+				return err
+			}
+			for _, item := range items {
+				after = item.Key
+				if keep[bucket+"/"+item.Key] {
+					continue
+				}
+				if err := store.Delete(ctx, bucket, item.Key); err != nil {
+					return err
+				}
+				s.Parts.Reached("sweeping")
+			}
+			if len(items) < 1000 {
+				break
+			}
+		}
+	}
+	return s.Store.Settle(ctx, p, time.Time{}, nil)
+}
+
+// referenced lists what must stay: the result, and for a task that may be
+// retried every part that succeeded.
+func referenced(v task.View) map[string]bool {
+	keep := map[string]bool{}
+	for _, o := range v.Task.Outputs {
+		keep[o.Bucket+"/"+o.Key] = true
+	}
+	if v.Task.State == task.Succeeded {
+		return keep
+	}
+	for _, w := range v.Work {
+		for _, o := range w.Outputs {
+			keep[o.Bucket+"/"+o.Key] = true
+		}
+	}
+	return keep
+}

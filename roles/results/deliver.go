@@ -1,0 +1,94 @@
+package results
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/ports/state"
+)
+
+// deliver tries a webhook once and settles its post: done, again later, or
+// given up. Every try is logged.
+func (r *Results) deliver(ctx context.Context, p state.Post) {
+	t, err := r.parts.Store.Task(ctx, p.TaskID)
+	if err != nil {
+		r.parts.Log.Warn("webhook's task not read", "task", p.TaskID, "err", err)
+		return
+	}
+	began := r.parts.Now()
+	header, err := r.header(t.Tenant, p, began)
+	if err != nil {
+		r.parts.Log.Error("webhook not signed", "task", p.TaskID, "tenant", t.Tenant, "err", err)
+		return
+	}
+	asked, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	status, answer, err := r.parts.Sender.Post(asked, p.Target, header, []byte(p.Body))
+	cancel()
+	if ctx.Err() != nil {
+		return // shutting down: it stays in the outbox
+	}
+	log := &state.Delivery{
+		TaskID: p.TaskID, WebhookID: p.ID, URL: p.Target, Attempt: p.Attempt + 1, Status: status, At: began,
+		Took: r.parts.Now().Sub(began),
+	}
+	if err != nil {
+		log.Error = err.Error()
+	}
+	if err == nil && status/100 == 2 {
+		r.parts.Reached("webhook sent")
+	}
+	again := r.again(p, status, answer, err)
+	if err := r.parts.Store.Settle(ctx, p, again, log); err != nil {
+		r.parts.Log.Warn("webhook not settled; it may be sent twice", "task", p.TaskID, "err", err)
+	}
+}
+
+// header identifies and signs the body. The id stays the same over all tries;
+// the timestamp is the try's.
+func (r *Results) header(tenant string, p state.Post, now time.Time) (http.Header, error) {
+	h := http.Header{}
+	h.Set("Content-Type", "application/json")
+	h.Set("User-Agent", "mediafn")
+	h.Set(standardwebhooks.HeaderWebhookID, p.ID)
+	h.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
+	secret := r.cfg.Secret(tenant)
+	if secret == "" {
+		return h, nil
+	}
+	hook, err := standardwebhooks.NewWebhook(secret)
+	if err != nil {
+		return nil, errs.As(errs.Internal, "results.sign", err)
+	}
+	signature, err := hook.Sign(p.ID, now, []byte(p.Body))
+	if err != nil {
+		return nil, errs.As(errs.Internal, "results.sign", err)
+	}
+	h.Set(standardwebhooks.HeaderWebhookSignature, signature)
+	return h, nil
+}
+
+// again decides when a webhook is tried next; zero = never. Only 2xx counts as
+// delivered. 410 says nobody wants it any more, a refused or malformed address
+// will not get better.
+func (r *Results) again(p state.Post, status int, answer http.Header, err error) time.Time {
+	if err == nil && (status/100 == 2 || status == http.StatusGone) {
+		return time.Time{}
+	}
+	if errs.Is(err, errs.Denied) || errs.Is(err, errs.Invalid) || p.Attempt >= len(r.cfg.Schedule) {
+		r.parts.Log.Warn("webhook given up", "task", p.TaskID, "url", p.Target, "tries", p.Attempt+1, "status", status, "err", err)
+		return time.Time{}
+	}
+	// Up to a tenth more, spread by the id, so that many failures of one moment
+	// do not come back in one moment.
+	wait := r.cfg.Schedule[p.Attempt]
+	wait += time.Duration(int64(wait) / 10 * int64(p.ID[len(p.ID)-1]%16) / 16)
+	if seconds, e := strconv.Atoi(answer.Get("Retry-After")); e == nil && seconds > 0 {
+		wait = max(wait, min(time.Duration(seconds)*time.Second, 24*time.Hour))
+	}
+	return r.parts.Now().Add(wait)
+}

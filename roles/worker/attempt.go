@@ -1,0 +1,198 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/mediafn/mediafn/api"
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/ports/queue"
+)
+
+// renewEvery is well under every lease: two renewals may get lost.
+const renewEvery = time.Second
+
+// Why an attempt's context ended.
+var (
+	errStopped  = errs.New(errs.Canceled, "worker", "stopped by the controller")
+	errLost     = errs.New(errs.Canceled, "worker", "the lease is no longer ours")
+	errReturned = errs.New(errs.Canceled, "worker", "the worker is shutting down")
+)
+
+// attempt is one running grant.
+type attempt struct {
+	grant   job.Grant
+	cores   int
+	started time.Time
+	cancel  context.CancelCauseFunc
+
+	mu       sync.Mutex
+	progress fn.Progress
+	moved    time.Time // when progress last changed; zero = never reported
+	shown    time.Time
+}
+
+// run computes one grant and reports how it ended. life outlives ctx.
+func (w *Worker) run(ctx, life context.Context, a *attempt) {
+	defer a.cancel(nil)
+	if a.grant.Job.Fn == "assemble.merge" {
+		w.parts.Reached("merging")
+	}
+	outcome, err := w.parts.Runner.Run(ctx, a.grant.Job, func(p fn.Progress) { w.progress(life, a, p) })
+	w.release(a)
+	switch cause := context.Cause(ctx); {
+	case err == nil:
+		w.answer(life, a, job.Answer{Outcome: &outcome})
+	case errors.Is(cause, errReturned):
+		w.answer(life, a, job.Answer{Returned: true})
+	case errors.Is(cause, errLost):
+		// Nobody waits for this answer any more.
+	default:
+		w.answer(life, a, job.Answer{Fault: job.FaultOf(err)})
+	}
+}
+
+func (w *Worker) answer(ctx context.Context, a *attempt, answer job.Answer) {
+	answer.Schema, answer.Work, answer.Attempt = job.Schema, a.grant.Work, a.grant.Attempt
+	answer.Trace, answer.Worker = a.grant.Job.Trace, w.cfg.Name
+	select {
+	case w.answers <- answer:
+	case <-ctx.Done():
+	}
+}
+
+// report appends answers to their stream, as many at once as wait.
+func (w *Worker) report(ctx context.Context) {
+	for first := range w.answers {
+		batch := []job.Answer{first}
+	more:
+		for len(batch) < 256 {
+			select {
+			case a, ok := <-w.answers:
+				if !ok {
+					break more
+				}
+				batch = append(batch, a)
+			default:
+				break more
+			}
+		}
+		w.append(ctx, batch)
+	}
+}
+
+// append tries until the stream has taken the batch. Giving up would only cost
+// the leases: the work would run again.
+func (w *Worker) append(ctx context.Context, batch []job.Answer) {
+	entries := make([]queue.Entry, 0, len(batch))
+	for _, a := range batch {
+		body, err := json.Marshal(a)
+		if err != nil {
+			w.parts.Log.Error("answer not encoded", "work", a.Work, "err", err)
+			continue
+		}
+		entries = append(entries, queue.Entry{Subject: job.StreamAnswers, Data: body, DedupID: a.Trace})
+	}
+	for try := 0; try < 10; try++ {
+		err := w.parts.Queue.AppendBatch(ctx, job.StreamAnswers, entries)
+		if err == nil {
+			w.parts.Reached("callback sent")
+			return
+		}
+		w.parts.Log.Warn("answers not sent", "count", len(entries), "err", err)
+		if ctx.Err() != nil {
+			return
+		}
+		pause(ctx, time.Duration(try+1)*200*time.Millisecond)
+	}
+}
+
+// progress notes how far an attempt is and shows it, a few times a second.
+func (w *Worker) progress(ctx context.Context, a *attempt, p fn.Progress) {
+	now := time.Now()
+	a.mu.Lock()
+	if p != a.progress || a.moved.IsZero() {
+		a.moved = now
+	}
+	a.progress = p
+	show := now.Sub(a.shown) >= 300*time.Millisecond
+	if show {
+		a.shown = now
+	}
+	a.mu.Unlock()
+	if a.grant.Job.Part != nil && a.grant.Job.Part.Stream == fn.Pictures && p.Done >= 0.5 {
+		w.parts.Reached("half a slice")
+	}
+	if !show {
+		return
+	}
+	taskID, name, segment := component(a.grant.Work)
+	e := api.Event{
+		Type: "progress", TaskID: taskID, Component: name, State: task.Running, Progress: &p,
+		Worker: w.cfg.Name, Attempt: a.grant.Attempt, At: now,
+	}
+	if n, err := strconv.Atoi(segment); err == nil {
+		e.Segment = &n
+	}
+	if body, err := json.Marshal(e); err == nil {
+		_ = w.parts.Queue.Publish(ctx, job.SubjectEvents+taskID, body) // only for show
+	}
+}
+
+// renew keeps the leases of running work alive, as long as it moves.
+func (w *Worker) renew(ctx context.Context) {
+	ticker := time.NewTicker(renewEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		alive := w.alive(time.Now())
+		if len(alive) == 0 {
+			continue
+		}
+		body, err := json.Marshal(job.Renewal{Schema: job.Schema, Worker: w.cfg.Name, Alive: alive})
+		if err != nil {
+			continue
+		}
+		asked, cancel := context.WithTimeout(ctx, 2*renewEvery)
+		reply, err := w.parts.Queue.Request(asked, job.SubjectRenew, body)
+		cancel()
+		var refused job.Refusals
+		if err == nil {
+			err = json.Unmarshal(reply, &refused)
+		}
+		if err != nil {
+			if ctx.Err() == nil {
+				w.parts.Log.Warn("leases not renewed", "err", err)
+			}
+			continue
+		}
+		w.stop(refused.Stop, errLost)
+	}
+}
+
+// alive lists attempts that should live on: old enough to need it, and moving.
+func (w *Worker) alive(now time.Time) []job.Alive {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []job.Alive
+	for trace, a := range w.running {
+		a.mu.Lock()
+		stalled := !a.moved.IsZero() && now.Sub(a.moved) > w.cfg.Stall
+		if !stalled && now.Sub(a.started) >= renewEvery/2 {
+			all = append(all, job.Alive{Work: a.grant.Work, Attempt: a.grant.Attempt, Trace: trace, Progress: a.progress})
+		}
+		a.mu.Unlock()
+	}
+	return all
+}

@@ -1,0 +1,257 @@
+// Package worker is the role that computes. It says what it can carry now,
+// waits for grants, runs them through the executor, and reports how they
+// ended. It touches media and never the database.
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/ports/queue"
+)
+
+// Config says what the machine may carry.
+type Config struct {
+	Name   string        // unique among all workers that ever lived
+	Pools  []fn.Pool     // which pools it serves
+	Cores  int           // to be kept busy
+	Memory int64         // bytes all running work together may be priced at
+	Most   int           // attempts at once
+	Wait   time.Duration // how long an offer stands
+	Grace  time.Duration // for running work at shutdown
+	Stall  time.Duration // work without progress for so long is given up
+}
+
+// Default is for one machine of the given size.
+func Default(name string, cores int, memory int64) Config {
+	return Config{
+		Name: name, Pools: []fn.Pool{fn.CPU}, Cores: cores, Memory: memory, Most: 64,
+		Wait: 20 * time.Second, Grace: 20 * time.Second, Stall: 5 * time.Minute,
+	}
+}
+
+// Runner computes a job; exec.Executor is one.
+type Runner interface {
+	Run(ctx context.Context, j job.Job, progress func(fn.Progress)) (job.Outcome, error)
+}
+
+// Parts are what the worker works with.
+type Parts struct {
+	Queue     *queue.Queue
+	Runner    Runner
+	Functions *fn.Registry
+	Log       *slog.Logger
+	Reached   func(point string) // names points a crash test may stop at
+}
+
+// Worker is the role. Create it with New, run it once.
+type Worker struct {
+	cfg       Config
+	parts     Parts
+	functions []string
+	freed     chan struct{} // holds one token while more may be wanted
+	answers   chan job.Answer
+
+	mu      sync.Mutex
+	cores   int   // free
+	memory  int64 // free
+	running map[string]*attempt
+	offered int // cores in the offer that stands; -1 = none stands
+	done    sync.WaitGroup
+}
+
+// New returns a worker that offers every function that can run here.
+func New(cfg Config, parts Parts) *Worker {
+	if parts.Reached == nil {
+		parts.Reached = func(string) {}
+	}
+	w := &Worker{
+		cfg: cfg, parts: parts, freed: make(chan struct{}, 1), answers: make(chan job.Answer, 256),
+		cores: cfg.Cores, memory: cfg.Memory, running: map[string]*attempt{}, offered: -1,
+	}
+	for _, name := range parts.Functions.Names() {
+		f, err := parts.Functions.Get(name)
+		if err == nil && f.Spec().Missing == "" {
+			w.functions = append(w.functions, name+"@"+f.Spec().Version)
+		}
+	}
+	return w
+}
+
+// Run works until ctx ends, then lets running work finish for the grace period
+// and hands back what is left.
+func (w *Worker) Run(ctx context.Context) error {
+	stops, err := w.parts.Queue.Subscribe(ctx, job.SubjectStop+w.cfg.Name, "", w.onStop)
+	if err != nil {
+		return errs.Wrap("worker", err)
+	}
+	defer stops.Close()
+	// What outlives ctx: leases of work that is finishing, and its answers.
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	var background sync.WaitGroup
+	background.Go(func() { w.renew(life) })
+	background.Go(func() { w.report(life) })
+	w.signal()
+	w.want(ctx, life)
+	w.wind()
+	close(w.answers)
+	end()
+	background.Wait()
+	return nil
+}
+
+func (w *Worker) signal() {
+	select {
+	case w.freed <- struct{}{}:
+	default:
+	}
+}
+
+// want keeps one offer standing that says what is free now. Offers that wait
+// for grants do so on their own; a newer offer ends the older one.
+func (w *Worker) want(ctx, life context.Context) {
+	var offers sync.WaitGroup
+	defer offers.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.freed:
+		}
+		offer, ok := w.offer()
+		if !ok {
+			continue
+		}
+		offers.Go(func() {
+			grants, err := w.ask(ctx, offer)
+			w.take(life, offer, grants)
+			if err != nil && ctx.Err() == nil {
+				if !errs.Is(err, errs.Timeout) && !errs.Is(err, errs.Busy) {
+					w.parts.Log.Warn("no answer to the offer", "err", err)
+				}
+				pause(ctx, time.Second)
+			}
+			w.signal()
+		})
+	}
+}
+
+// offer describes what is free, if that is more than the standing offer says.
+func (w *Worker) offer() (job.Want, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	room := w.cfg.Most - len(w.running)
+	if room < 1 || w.offered >= w.cores {
+		return job.Want{}, false
+	}
+	w.offered = w.cores
+	return job.Want{
+		Schema: job.Schema, Worker: w.cfg.Name, Pools: w.cfg.Pools, Functions: w.functions,
+		Cores: w.cores, Memory: w.memory, Most: room, Wait: w.cfg.Wait,
+	}, true
+}
+
+func (w *Worker) ask(ctx context.Context, offer job.Want) (job.Grants, error) {
+	var grants job.Grants
+	body, err := json.Marshal(offer)
+	if err != nil {
+		return grants, err
+	}
+	// At shutdown the offer ends early; a grant that crosses it is lost with its
+	// lease, as if the machine had died.
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.Wait+5*time.Second)
+	defer cancel()
+	reply, err := w.parts.Queue.Request(ctx, job.SubjectWant, body)
+	if err != nil {
+		return grants, err
+	}
+	return grants, json.Unmarshal(reply, &grants)
+}
+
+// take starts what was granted. A grant for which there is no room any more,
+// because two offers crossed, is handed back.
+func (w *Worker) take(life context.Context, offer job.Want, grants job.Grants) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.offered == offer.Cores {
+		w.offered = -1
+	}
+	for _, g := range grants.Grants {
+		a := &attempt{grant: g, cores: min(g.Job.Threads, g.Price.Cores), started: time.Now()}
+		if a.cores > w.cores || len(w.running) >= w.cfg.Most {
+			w.done.Go(func() { w.answer(life, a, job.Answer{Returned: true}) })
+			continue
+		}
+		w.cores -= a.cores
+		w.memory -= g.Price.Memory
+		w.running[g.Job.Trace] = a
+		ctx, cancel := context.WithCancelCause(life)
+		a.cancel = cancel
+		w.done.Go(func() { w.run(ctx, life, a) })
+	}
+}
+
+func (w *Worker) release(a *attempt) {
+	w.mu.Lock()
+	delete(w.running, a.grant.Job.Trace)
+	w.cores += a.cores
+	w.memory += a.grant.Price.Memory
+	w.mu.Unlock()
+	w.signal()
+}
+
+// wind lets running work finish for the grace period, then hands it back.
+func (w *Worker) wind() {
+	finished := make(chan struct{})
+	go func() { w.done.Wait(); close(finished) }()
+	select {
+	case <-finished:
+		return
+	case <-time.After(w.cfg.Grace):
+	}
+	w.mu.Lock()
+	for _, a := range w.running {
+		a.cancel(errReturned)
+	}
+	w.mu.Unlock()
+	<-finished
+}
+
+func (w *Worker) onStop(_ context.Context, m queue.Message) {
+	var traces []string
+	if err := json.Unmarshal(m.Data, &traces); err != nil {
+		w.parts.Log.Warn("stop not understood", "err", err)
+		return
+	}
+	w.stop(traces, errStopped)
+}
+
+func (w *Worker) stop(traces []string, why error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, trace := range traces {
+		if a := w.running[trace]; a != nil {
+			a.cancel(why)
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// component splits an event or segment id for what is shown.
+func component(id string) (task, name string, segment string) {
+	parts := append(strings.SplitN(id, "_", 3), "", "")
+	return parts[0], parts[1], parts[2]
+}
