@@ -288,20 +288,20 @@ func TestSignalFromOutside(t *testing.T) {
 	}
 }
 
-// TestDiesWithParent kills a helper process that runs a sandboxed shell with a
+// TestDiesWithParent kills a process that runs a sandboxed shell with a
 // child. Both are gone when the kernel says so through the pipe they hold.
 func TestDiesWithParent(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	helper := exec.Command(self, "x")
-	helper.Env = append(os.Environ(), toolEnv+"=parent")
-	stdout, err := helper.StdoutPipe()
+	parent := exec.Command(self, "x")
+	parent.Env = append(os.Environ(), toolEnv+"=parent")
+	stdout, err := parent.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := helper.Start(); err != nil {
+	if err := parent.Start(); err != nil {
 		t.Fatal(err)
 	}
 	line, err := bufio.NewReader(stdout).ReadString('\n')
@@ -311,7 +311,7 @@ func TestDiesWithParent(t *testing.T) {
 	var handles []unix.PollFd
 	pids := strings.Fields(line)
 	if len(pids) < 2 {
-		t.Fatalf("helper said %q", line)
+		t.Fatalf("parent said %q", line)
 	}
 	for _, f := range pids {
 		pid, _ := strconv.Atoi(f)
@@ -322,10 +322,10 @@ func TestDiesWithParent(t *testing.T) {
 		defer func() { _ = unix.Close(fd) }()
 		handles = append(handles, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 	}
-	if err := helper.Process.Kill(); err != nil {
+	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	_ = helper.Wait()
+	_ = parent.Wait()
 	for i := range handles {
 		if n, err := unix.Poll(handles[i:i+1], 10_000); n != 1 {
 			t.Errorf("process %s outlived the parent: %v", pids[i], err)
