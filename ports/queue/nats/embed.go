@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -32,8 +33,9 @@ type Options struct {
 	MaxPayload int32 // bytes of one message with its headers, 0 means 1 MiB + 8 KiB
 	MaxPending int64 // bytes the server buffers for one slow connection, 0 means 64 MiB
 
-	Host string // listen here for other processes; "" means no listener at all
-	Port int    // with Host: 0 means any free port
+	Host  string // listen here for other processes; "" means no listener at all
+	Port  int    // with Host: 0 means any free port
+	Token string // what clients must present: Open(ctx, "nats://token@host:port", …); "" means nothing
 
 	Log *slog.Logger // nil means silence
 }
@@ -70,6 +72,9 @@ func Embed(ctx context.Context, o Options) (*Conn, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	if ip := net.ParseIP(o.Host); o.Host != "" && o.Host != "localhost" && (ip == nil || !ip.IsLoopback()) && o.Token == "" {
+		log.Warn("the embedded queue listens for other machines and asks for no token", "host", o.Host)
+	}
 	fatal := make(chan string, 1)
 	s.SetLoggerV2(&slogger{log: log, fatal: fatal}, false, false, false)
 	srv := &Server{s: s, lock: lock, dead: make(chan struct{})}
@@ -82,7 +87,7 @@ func Embed(ctx context.Context, o Options) (*Conn, error) {
 		_ = srv.stop(context.WithoutCancel(ctx)) // the first error says more
 		return nil, errs.Wrap(op, err)
 	}
-	conn, err := connect("", log, nats.InProcessServer(s), nats.MaxReconnects(-1))
+	conn, err := connect("", log, nats.InProcessServer(s), nats.MaxReconnects(-1), nats.Token(o.Token))
 	if err != nil {
 		_ = srv.stop(context.WithoutCancel(ctx))
 		return nil, errs.Wrap(op, err)
@@ -108,7 +113,7 @@ func serverOptions(o Options) *server.Options {
 		ServerName: fmt.Sprintf("mediafn-%d", os.Getpid()),
 		DontListen: o.Host == "", Host: o.Host, Port: o.Port,
 		NoSigs: true, NoLog: true, DisableJetStreamBanner: true,
-		MaxPayload: o.MaxPayload, MaxPending: o.MaxPending,
+		MaxPayload: o.MaxPayload, MaxPending: o.MaxPending, Authorization: o.Token,
 		JetStream: true, StoreDir: o.Dir, JetStreamMaxStore: o.MaxStore,
 		JetStreamMaxMemory: 64 << 20, // no stream of ours is kept in memory
 		SyncAlways:         o.Sync == SyncAlways, SyncInterval: o.Sync,

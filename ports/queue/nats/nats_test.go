@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,6 +96,27 @@ func TestOpenUnreachable(t *testing.T) {
 	defer cancel()
 	if _, err := nats.Open(ctx, "nats://127.0.0.1:1", nil); !errs.KindOf(err).Retryable() {
 		t.Fatalf("got %v of kind %v", err, errs.KindOf(err))
+	}
+}
+
+func TestToken(t *testing.T) {
+	conn, err := nats.Embed(t.Context(), nats.Options{Dir: t.TempDir(), Host: "127.0.0.1", Token: "s3cret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if _, err := nats.Open(t.Context(), conn.Address(), nil); !errs.Is(err, errs.Denied) {
+		t.Fatalf("without the token: %v of kind %v", err, errs.KindOf(err))
+	}
+	remote, err := nats.Open(t.Context(), strings.Replace(conn.Address(), "//", "//s3cret@", 1), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Close(context.Background()); err != nil {
+		t.Fatal(err)
 	}
 }
 
