@@ -50,7 +50,7 @@ type Callback struct {
 	Result     json.RawMessage `json:"result,omitempty"` // slice, certificate, facts …
 	Error      *task.Fault     `json:"error,omitempty"`
 	Usage      fn.Usage        `json:"usage"`
-	Figures    *Figures        `json:"figures,omitempty"`
+	Figures    *task.Figures   `json:"figures,omitempty"`
 	UserData   json.RawMessage `json:"user_data,omitempty"`
 	CreatedAt  time.Time       `json:"created_at"`
 	EndedAt    time.Time       `json:"ended_at"`
@@ -75,20 +75,8 @@ type FileExtra struct {
 	Name     string `json:"name,omitempty"`
 }
 
-// Figures are the task's measures (REQUIREMENTS X12).
-type Figures struct {
-	Wall             float64 `json:"wall_seconds"`
-	CPU              float64 `json:"cpu_seconds"`
-	Transfer         float64 `json:"transfer_seconds"`
-	InputSeconds     float64 `json:"input_duration,omitempty"`
-	ProcessingRatio  float64 `json:"processing_ratio,omitempty"`  // wall ÷ input duration
-	CompressionRatio float64 `json:"compression_ratio,omitempty"` // output ÷ input bytes
-	Slices           int     `json:"slices"`                      // 0 = not sliced
-	Attempts         int     `json:"attempts"`
-}
-
 // CallbackOf freezes the end of a task.
-func CallbackOf(t *task.Task, figures *Figures) Callback {
+func CallbackOf(t *task.Task, figures *task.Figures) Callback {
 	c := Callback{
 		MsgID: t.Request.MsgID, TaskID: t.ID, Generation: t.Generation, Cmd: t.Request.Cmd, Code: "ok",
 		Success: t.State == task.Succeeded, Outputs: []CallbackFile{}, Result: t.Report, Error: t.Error,

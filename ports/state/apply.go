@@ -34,28 +34,12 @@ type Guarded struct {
 	Attempt int
 }
 
-// Trace is one ended attempt.
-type Trace struct {
-	ID        string      `json:"trace_id"`
-	WorkID    string      `json:"work_id"`
-	TaskID    string      `json:"-"`
-	Attempt   int         `json:"attempt"`
-	Worker    string      `json:"worker"`
-	Outcome   string      `json:"outcome"` // succeeded, failed, lost, returned, canceled
-	Error     *task.Fault `json:"error,omitempty"`
-	Usage     fn.Usage    `json:"usage"`
-	StartedAt time.Time   `json:"started_at"`
-	EndedAt   time.Time   `json:"ended_at"`
-}
-
-// Note is one line of a task's history.
-type Note struct {
-	TaskID string    `json:"-"`
-	WorkID string    `json:"work_id,omitempty"`
-	Kind   string    `json:"kind"` // retry, lost, cancel, fallback, reaper, …
-	Detail string    `json:"detail"`
-	At     time.Time `json:"at"`
-}
+// The nouns of a task's record, kept with its changes.
+type (
+	Trace    = task.Trace
+	Note     = task.Note
+	Delivery = task.Delivery
+)
 
 // Apply commits changes together and returns one error a change, nil where it
 // was applied. A change whose guards no longer hold is a Conflict and writes

@@ -58,18 +58,6 @@ func scanPost(rows *sql.Rows) (p Post, err error) {
 	return p, err
 }
 
-// Delivery is one try to deliver a webhook.
-type Delivery struct {
-	TaskID    string        `json:"-"`
-	WebhookID string        `json:"webhook_id"`
-	URL       string        `json:"url"`
-	Attempt   int           `json:"attempt"`
-	Status    int           `json:"status,omitempty"` // HTTP; 0 = no answer
-	Error     string        `json:"error,omitempty"`
-	At        time.Time     `json:"at"`
-	Took      time.Duration `json:"took"`
-}
-
 // Settle ends a post, or, when again is not zero, has it tried again then. The
 // log line, if any, is kept with it.
 func (s *Store) Settle(ctx context.Context, p Post, again time.Time, log *Delivery) error {

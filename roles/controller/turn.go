@@ -302,7 +302,7 @@ func (t *turn) posts(c *change, step *task.Step) []state.Post {
 	var posts []state.Post
 	ended := &step.Task
 	if ended.Request.NotifyURL != "" {
-		body, err := json.Marshal(api.CallbackOf(ended, FiguresOf(ended, c.now.Work)))
+		body, err := json.Marshal(api.CallbackOf(ended, task.FiguresOf(ended, c.now.Work)))
 		if err != nil {
 			t.parts.Log.Error("callback not encoded", "task", ended.ID, "err", err)
 		}

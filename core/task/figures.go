@@ -1,17 +1,27 @@
-package controller
+package task
 
 import (
 	"encoding/json"
 
-	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/core/media"
-	"github.com/mediafn/mediafn/core/task"
 )
+
+// Figures are the task's measures (REQUIREMENTS X12).
+type Figures struct {
+	Wall             float64 `json:"wall_seconds"`
+	CPU              float64 `json:"cpu_seconds"`
+	Transfer         float64 `json:"transfer_seconds"`
+	InputSeconds     float64 `json:"input_duration,omitempty"`
+	ProcessingRatio  float64 `json:"processing_ratio,omitempty"`  // wall ÷ input duration
+	CompressionRatio float64 `json:"compression_ratio,omitempty"` // output ÷ input bytes
+	Slices           int     `json:"slices"`                      // 0 = not sliced
+	Attempts         int     `json:"attempts"`
+}
 
 // FiguresOf measures an ended task from its rows. Computing and transfer are
 // apart.
-func FiguresOf(t *task.Task, work map[string]task.Work) *api.Figures {
-	f := &api.Figures{CPU: t.Usage.CPUSeconds, Transfer: t.Usage.FetchSeconds + t.Usage.StoreSeconds}
+func FiguresOf(t *Task, work map[string]Work) *Figures {
+	f := &Figures{CPU: t.Usage.CPUSeconds, Transfer: t.Usage.FetchSeconds + t.Usage.StoreSeconds}
 	if !t.EndedAt.IsZero() {
 		f.Wall = t.EndedAt.Sub(t.CreatedAt).Seconds()
 	}
@@ -30,10 +40,10 @@ func FiguresOf(t *task.Task, work map[string]task.Work) *api.Figures {
 
 // sizes gives the source's duration, if a component probed it, and the ratio
 // of result bytes to source bytes.
-func sizes(t *task.Task, work map[string]task.Work) (seconds, ratio float64) {
+func sizes(t *Task, work map[string]Work) (seconds, ratio float64) {
 	var source media.Info
 	for _, w := range work {
-		if w.Fn == "inspect.probe" && w.State == task.Succeeded {
+		if w.Fn == "inspect.probe" && w.State == Succeeded {
 			_ = json.Unmarshal(w.Facts, &source) // facts of another shape leave it empty
 		}
 	}

@@ -1,0 +1,157 @@
+// Package gateway is the role callers talk to: it authenticates, validates
+// everything before anything is queued, stores the task and answers 202, or
+// waits for the result if asked to. A caller that hangs up cancels nothing.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/flow"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/ports/blob"
+	"github.com/mediafn/mediafn/ports/queue"
+	"github.com/mediafn/mediafn/ports/state"
+)
+
+// Config sets the gateway's limits.
+type Config struct {
+	Name      string        // unique among gateways that run: replies come back to it
+	MaxBody   int64         // bytes of a request body that is not an object
+	MaxObject int64         // bytes of an uploaded object
+	MaxWait   time.Duration // of "Prefer: wait"
+	Streams   int           // live event streams at once
+	Poll      time.Duration // a waiter looks at the row this often, in case its message was lost
+	Tenants   []Tenant      // empty = one tenant, "default", without keys
+}
+
+// Default fits one machine.
+func Default(name string) Config {
+	return Config{
+		Name: name, MaxBody: 1 << 20, MaxObject: 64 << 30, MaxWait: 5 * time.Minute, Streams: 1024, Poll: 2 * time.Second,
+	}
+}
+
+// Parts are what the gateway works with.
+type Parts struct {
+	Store     *state.Store
+	Queue     *queue.Queue
+	Blobs     *blob.Stores
+	Functions *fn.Registry
+	Flows     *flow.Book
+	Place     task.Place
+	Log       *slog.Logger
+	Now       func() time.Time
+	Reached   func(point string)
+}
+
+// Gateway is the role. Create it with New, run it once.
+type Gateway struct {
+	cfg     Config
+	parts   Parts
+	handler http.Handler
+	streams chan struct{}
+	closing chan struct{}
+
+	mu      sync.Mutex
+	waiting map[string][]chan struct{} // by task id
+}
+
+// New returns a gateway.
+func New(cfg Config, parts Parts) *Gateway {
+	if parts.Now == nil {
+		parts.Now = time.Now
+	}
+	if parts.Reached == nil {
+		parts.Reached = func(string) {}
+	}
+	g := &Gateway{
+		cfg: cfg, parts: parts, streams: make(chan struct{}, cfg.Streams), closing: make(chan struct{}),
+		waiting: map[string][]chan struct{}{},
+	}
+	g.handler = g.routes()
+	return g
+}
+
+func (g *Gateway) routes() http.Handler {
+	mux := http.NewServeMux()
+	for pattern, h := range map[string]handler{
+		"POST /v1/tasks":                       g.submit,
+		"GET /v1/tasks":                        g.list,
+		"GET /v1/tasks/{id}":                   g.get,
+		"DELETE /v1/tasks/{id}":                g.cancel,
+		"POST /v1/tasks/{id}/retry":            g.retry,
+		"GET /v1/tasks/{id}/events":            g.events,
+		"GET /v1/tasks/{id}/history":           g.history,
+		"GET /v1/functions":                    g.functions,
+		"GET /v1/functions/{name}":             g.function,
+		"GET /v1/flows":                        g.flows,
+		"PUT /v1/objects/{bucket}/{key...}":    g.putObject,
+		"GET /v1/objects/{bucket}/{key...}":    g.getObject, // HEAD too
+		"DELETE /v1/objects/{bucket}/{key...}": g.deleteObject,
+	} {
+		mux.Handle(pattern, g.wrap(h))
+	}
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 200, map[string]string{"status": "ok"}) })
+	mux.HandleFunc("GET /readyz", g.ready)
+	mux.Handle("/", g.wrap(func(http.ResponseWriter, *http.Request, string) error {
+		return errs.New(errs.NotFound, "gateway", "there is no such path or method")
+	}))
+	return mux
+}
+
+// ServeHTTP lets a gateway be mounted and tested.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }
+
+// Run serves listener until ctx ends, then lets requests under way finish for
+// a moment.
+func (g *Gateway) Run(ctx context.Context, listener net.Listener) error {
+	sub, err := g.parts.Queue.Subscribe(ctx, job.SubjectEnded+g.cfg.Name, "", func(_ context.Context, m queue.Message) {
+		g.ended(string(m.Data))
+	})
+	if err != nil {
+		return errs.Wrap("gateway", err)
+	}
+	defer sub.Close()
+	server := &http.Server{
+		Handler: g, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(g.parts.Log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return errs.As(errs.Internal, "gateway", err)
+	case <-ctx.Done():
+	}
+	close(g.closing)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := server.Shutdown(last); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return errs.As(errs.Internal, "gateway", err)
+	}
+	_ = server.Close()
+	return nil
+}
+
+func (g *Gateway) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	err := g.parts.Store.Ping(ctx)
+	if err == nil {
+		err = g.parts.Queue.Ping(ctx)
+	}
+	if err != nil {
+		writeError(w, g.parts.Log, errs.As(errs.Transient, "ready", err), "")
+		return
+	}
+	writeJSON(w, 200, map[string]string{"status": "ready"})
+}

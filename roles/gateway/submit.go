@@ -1,0 +1,228 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mediafn/mediafn/api"
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/flow"
+	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/ports/blob"
+)
+
+// submit takes a task: 202 when it is stored, or with "Prefer: wait=N" 200
+// with the callback when it ended in time.
+func (g *Gateway) submit(w http.ResponseWriter, r *http.Request, tenant string) error {
+	var body api.Submit
+	if err := decode(w, r, g.cfg.MaxBody, &body); err != nil {
+		return err
+	}
+	if err := g.accept(w, r, tenant, &body); err != nil {
+		return &codedError{body.MsgID, err}
+	}
+	return nil
+}
+
+func (g *Gateway) accept(w http.ResponseWriter, r *http.Request, tenant string, body *api.Submit) error {
+	wait, err := g.wait(r.Header.Get("Prefer"))
+	if err != nil {
+		return err
+	}
+	t, err := g.check(tenant, body)
+	if err != nil {
+		return err
+	}
+	var done <-chan struct{}
+	if wait > 0 {
+		t.ReplyTo = g.cfg.Name
+		var forget func()
+		done, forget = g.expect(t.ID)
+		defer forget()
+	}
+	stored, existed, err := g.parts.Store.Submit(r.Context(), t)
+	if err != nil {
+		return err
+	}
+	g.parts.Reached("accepted")
+	// A client that hangs up now must not keep the task from being decided.
+	g.wake(context.WithoutCancel(r.Context()), stored.ID)
+	if wait > 0 {
+		ended, err := g.await(r.Context(), stored.ID, done, wait)
+		if err != nil {
+			return err
+		}
+		if ended != nil {
+			w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
+			return g.reply(w, r, ended)
+		}
+	}
+	w.Header().Set("Location", "/v1/tasks/"+stored.ID)
+	writeJSON(w, http.StatusAccepted, api.Response{
+		MsgID: stored.Request.MsgID, Success: true, TaskID: stored.ID, Existed: existed, Flow: stored.Flow,
+	})
+	return nil
+}
+
+// wake tells a controller. It may get lost: the reaper finds the row.
+func (g *Gateway) wake(ctx context.Context, id string) {
+	if err := g.parts.Queue.Publish(ctx, job.SubjectTask, []byte(id)); err != nil {
+		g.parts.Log.Warn("task not announced; the reaper will find it", "task", id, "err", err)
+	}
+}
+
+// check validates a submission completely and builds its task.
+func (g *Gateway) check(tenant string, body *api.Submit) (task.Task, error) {
+	now := g.parts.Now()
+	req := task.Request{
+		CreateTime: body.CreateTime, MsgID: body.MsgID, NotifyURL: body.NotifyURL, Priority: 5, Params: body.Params,
+		Inputs: body.Inputs, Outputs: body.Outputs, Cmd: body.Cmd, Extra: body.Extra,
+	}
+	if req.MsgID == "" {
+		req.MsgID = task.NewID()
+	}
+	if body.Priority != nil {
+		req.Priority = *body.Priority
+	}
+	if err := g.checkFields(tenant, &req); err != nil {
+		return task.Task{}, err
+	}
+	plan, err := g.checkCall(&req)
+	if err != nil {
+		return task.Task{}, err
+	}
+	return task.Task{
+		ID: task.NewID(), Tenant: tenant, Request: req, Flow: plan.Name, FlowVer: plan.Version,
+		State: task.Queued, CreatedAt: now,
+	}, nil
+}
+
+func (g *Gateway) checkFields(tenant string, req *task.Request) error {
+	switch {
+	case req.Cmd == "":
+		return errs.InField("cmd", "is required: the name of a function or a flow")
+	case len(req.MsgID) > 128 || strings.ContainsFunc(req.MsgID, func(r rune) bool { return r < 0x20 || r == 0x7f }):
+		return errs.InField("msg_id", "must be at most 128 characters without control characters")
+	case req.Priority < 0 || req.Priority > 9:
+		return errs.InField("priority", "must be 0–9")
+	case req.CreateTime < 0:
+		return errs.InField("create_time", "must be Unix milliseconds")
+	case req.Extra.Deadline < 0:
+		return errs.InField("extra.deadline", "must be Unix milliseconds")
+	}
+	switch req.Extra.Slice {
+	case "", "auto", "force", "off":
+	default:
+		return errs.InField("extra.slice", "must be auto, force or off, not %q", req.Extra.Slice)
+	}
+	if req.NotifyURL != "" {
+		if err := checkURL("notify_url", req.NotifyURL); err != nil {
+			return err
+		}
+	}
+	for i := range req.Inputs {
+		if err := g.checkRef(tenant, fmt.Sprintf("input_files.%d", i), &req.Inputs[i], true); err != nil {
+			return err
+		}
+	}
+	for i := range req.Outputs {
+		if err := g.checkRef(tenant, fmt.Sprintf("output_files.%d", i), &req.Outputs[i], false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkRef checks where media lies and fills in the default store.
+func (g *Gateway) checkRef(tenant, field string, ref *media.Ref, input bool) error {
+	switch {
+	case !input && ref.URL != "":
+		return errs.InField(field+".url", "results go to a bucket, not to a URL")
+	case ref.URL != "" && (ref.Bucket != "" || ref.Key != "" || ref.Cloud != ""):
+		return errs.InField(field, "must be either url or cloud, bucket and key")
+	case ref.URL != "":
+		return checkURL(field+".url", ref.URL)
+	case ref.Bucket == "" && ref.Key == "":
+		return errs.InField(field, "is empty: give url, or bucket and key")
+	}
+	if err := blob.CheckBucket(field+".bucket", ref.Bucket); err != nil {
+		return err
+	}
+	if err := blob.CheckKey(field+".key", ref.Key); err != nil {
+		return err
+	}
+	if ref.Cloud == "" {
+		ref.Cloud = g.parts.Blobs.Default()
+	}
+	if _, err := g.parts.Blobs.Get(ref.Cloud); err != nil {
+		return errs.InField(field+".cloud", "no store is named %q", ref.Cloud)
+	}
+	if input && ref.Bucket == g.parts.Place.Results {
+		return nil // a result may feed another task; its key holds an id nobody can guess
+	}
+	return g.mayUse(tenant, field+".bucket", *ref)
+}
+
+func checkURL(field, raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || len(raw) > 8<<10 {
+		return errs.InField(field, "is not an http or https URL")
+	}
+	return nil
+}
+
+// checkCall checks cmd, number of inputs and parameters, and picks the flow.
+func (g *Gateway) checkCall(req *task.Request) (*flow.Plan, error) {
+	plan, f, err := g.parts.Flows.Choose(req.Cmd, g.parts.Functions)
+	if err != nil || f == nil {
+		return plan, err
+	}
+	spec := f.Spec()
+	if spec.Missing != "" {
+		return nil, &errs.Error{Kind: errs.Unsupported, Field: "cmd", Msg: req.Cmd + ": " + spec.Missing}
+	}
+	slots, err := spec.Assign(len(req.Inputs))
+	if err != nil {
+		return nil, err
+	}
+	kinds := make([]media.Kind, len(slots))
+	for i, name := range slots {
+		kind := media.Kind(req.Inputs[i].Type)
+		if slot := spec.Slot(name); isKind(kind) && !slot.Accepts(kind) {
+			return nil, errs.InField(fmt.Sprintf("input_files.%d.type", i), "%s takes %v here, not %s", req.Cmd, slot.Kinds, kind)
+		}
+	}
+	req.Params, err = f.Check(req.Params, kinds)
+	return plan, err
+}
+
+func isKind(k media.Kind) bool {
+	switch k {
+	case media.Image, media.Video, media.Audio, media.Text, media.Package, media.Stream:
+		return true
+	}
+	return false
+}
+
+// wait reads "Prefer: wait=N" (RFC 7240), N in seconds.
+func (g *Gateway) wait(prefer string) (time.Duration, error) {
+	for _, part := range strings.Split(prefer, ",") {
+		value, ok := strings.CutPrefix(strings.TrimSpace(part), "wait=")
+		if !ok {
+			continue
+		}
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 0 {
+			return 0, errs.InField("Prefer", "wait must be a number of seconds")
+		}
+		return min(time.Duration(n)*time.Second, g.cfg.MaxWait), nil
+	}
+	return 0, nil
+}
