@@ -42,7 +42,7 @@ func query(t testing.TB, l *Launcher, p Policy, mode string, args ...string) (st
 	}
 	var out bytes.Buffer
 	c := l.Command(t.Context(), p, self, args...)
-	c.Env = []string{toolEnv + "=" + mode, "GORACE=atexit_sleep_ms=0"} // or each tool built with -race takes 1 s to end
+	c.Env = []string{toolEnv + "=" + mode}
 	c.Stdout = &out
 	err = c.Run()
 	return strings.TrimSpace(out.String()), err
