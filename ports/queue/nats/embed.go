@@ -42,9 +42,10 @@ type Options struct {
 
 // Server is the part of a Conn that runs in this process.
 type Server struct {
-	s    *server.Server
-	lock *os.File
-	dead chan struct{}
+	s       *server.Server
+	lock    *os.File
+	started chan struct{}
+	dead    chan struct{}
 }
 
 // Embed starts a server with its streams under o.Dir and connects to it in
@@ -77,9 +78,10 @@ func Embed(ctx context.Context, o Options) (*Conn, error) {
 	}
 	fatal := make(chan string, 1)
 	s.SetLoggerV2(&slogger{log: log, fatal: fatal}, false, false, false)
-	srv := &Server{s: s, lock: lock, dead: make(chan struct{})}
+	srv := &Server{s: s, lock: lock, started: make(chan struct{}), dead: make(chan struct{})}
 	go func() {
 		s.Start()
+		close(srv.started)
 		s.WaitForShutdown()
 		close(srv.dead)
 	}()
@@ -140,29 +142,30 @@ func serverOptions(o Options) *server.Options {
 	return opts
 }
 
+// ready waits until Start has returned. The server calls itself running, and its API
+// answers, before all streams are recovered: until then they seem not to exist.
 func (s *Server) ready(ctx context.Context, fatal <-chan string) error {
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		// ReadyForConnections waits for a listener, which there may not be; what
-		// counts is that the streams are recovered.
-		if s.s.Running() && s.s.JetStreamEnabled() {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errs.New(errs.KindOf(ctx.Err()), "nats.start", "the embedded server did not come up: %w", ctx.Err())
-		case msg := <-fatal:
-			return errs.New(errs.Internal, "nats.start", "%s", msg)
-		case <-s.dead:
-			return errs.New(errs.Internal, "nats.start", "the embedded server stopped at once")
-		case <-tick.C:
-		}
+	select {
+	case <-ctx.Done():
+		return errs.New(errs.KindOf(ctx.Err()), "nats.start", "the embedded server did not come up: %w", ctx.Err())
+	case msg := <-fatal:
+		return errs.New(errs.Internal, "nats.start", "%s", msg)
+	case <-s.dead:
+		return errs.New(errs.Internal, "nats.start", "the embedded server stopped at once")
+	case <-s.started:
 	}
+	select {
+	case msg := <-fatal: // said before Start returned
+		return errs.New(errs.Internal, "nats.start", "%s", msg)
+	default:
+	}
+	if !s.s.JetStreamEnabled() {
+		return errs.New(errs.Internal, "nats.start", "the embedded server came up without its store")
+	}
+	return nil
 }
 
-// answers waits until the streams' API is served: the server says it runs a moment
-// before that.
+// answers makes sure that the streams' API is served.
 func (s *Server) answers(ctx context.Context, c *Conn) error {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()

@@ -145,6 +145,7 @@ func TestKilledAndRestarted(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), victimDir+"="+dir)
+	cmd.Stderr = t.Output()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +165,10 @@ func TestKilledAndRestarted(t *testing.T) {
 		}
 	}
 	_ = cmd.Wait() // it was killed
-	q := embed(t, nats.Options{Dir: dir})
+	if acknowledged < 300 {
+		t.Fatalf("the other process died after %d messages", acknowledged)
+	}
+	q := embed(t, nats.Options{Dir: dir, Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	defer q.Close(context.Background())
 	c, err := q.Consume(t.Context(), "S", queue.Durable{Name: "d"})
 	if err != nil {
