@@ -51,7 +51,8 @@ const (
 // max, enum (comma separated), pattern, unit, help, example, required ("true").
 // A pointer field has no default and stays nil when not given. Slices are
 // arrays whose min and max count elements; their elements take enum, pattern,
-// unit and the tags itemmin and itemmax. Structs are objects.
+// unit and the tags itemmin and itemmax. Structs are objects; the fields of an
+// embedded struct without a json tag count as the struct's own.
 func SchemaOf[P any]() (Schema, error) {
 	t := reflect.TypeFor[P]()
 	if t.Kind() != reflect.Struct {
@@ -65,6 +66,14 @@ func schemaOf(t reflect.Type) (Schema, error) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if !f.IsExported() {
+			continue
+		}
+		if f.Anonymous && f.Type.Kind() == reflect.Struct && f.Tag.Get("json") == "" {
+			inner, err := schemaOf(f.Type) // as encoding/json does: its fields are ours
+			if err != nil {
+				return nil, fmt.Errorf("embedded %s: %w", f.Name, err)
+			}
+			schema = append(schema, inner...)
 			continue
 		}
 		p, err := paramOf(f)

@@ -136,3 +136,30 @@ func TestAssign(t *testing.T) {
 		}
 	}
 }
+
+func TestSchemaEmbedded(t *testing.T) {
+	type Shown struct {
+		Sample struct{} `json:"sample" help:"none"`
+		Box    `json:"box" help:"a named object"`
+	}
+	type Flat struct {
+		Box
+		Name int `json:"name" default:"2" help:"own"`
+	}
+	schema, err := SchemaOf[Flat]()
+	if err != nil || strings.Join(schema.Names(), ",") != "x,name" {
+		t.Fatalf("%v %v", schema.Names(), err)
+	}
+	var p Flat
+	if err := schema.Decode(json.RawMessage(`{"x":3}`), &p); err != nil || p.X != 3 || p.Name != 2 {
+		t.Fatalf("%+v %v", p, err)
+	}
+	if schema, err := SchemaOf[Shown](); err != nil || strings.Join(schema.Names(), ",") != "sample,box" {
+		t.Fatalf("%v %v", schema.Names(), err)
+	}
+}
+
+// Box is embedded in tests.
+type Box struct {
+	X int `json:"x" help:"left" unit:"px" min:"0"`
+}
