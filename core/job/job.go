@@ -82,7 +82,7 @@ func (j *Job) Validate() error {
 		}
 	}
 	if j.Fn == Publish {
-		if len(j.Out.Final) != len(j.Inputs) || len(j.Inputs) == 0 {
+		if len(j.Out.Final) != len(j.Inputs) {
 			return fail("%d inputs to publish at %d targets", len(j.Inputs), len(j.Out.Final))
 		}
 		for i, ref := range j.Out.Final {

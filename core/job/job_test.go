@@ -56,7 +56,7 @@ func TestValidate(t *testing.T) {
 		"no bucket":         func(j *Job) { j.Out.Bucket = "" },
 		"key of attempt":    func(j *Job) { j.Out.Prefix = "task/event/other" },
 		"final places":      func(j *Job) { j.Out.Final = []media.Ref{{Bucket: "b", Key: "k"}} },
-		"1 inputs":          publish,
+		"1 inputs to pub":   publish,
 		"not a bucket and ": func(j *Job) { publish(j); j.Out.Final = []media.Ref{{URL: "http://x"}} },
 	} {
 		j := good()

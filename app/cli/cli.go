@@ -1,0 +1,89 @@
+// Package cli is mediafn's command line: flags in, one command run, an exit
+// code out.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/mediafn/mediafn/core/errs"
+)
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailed  = 1 // the work failed
+	exitUsage   = 2 // the command line or the request is wrong
+	exitRefused = 3 // denied, unsupported or too large
+	exitBusy    = 4 // a server is not there or has no room: try again
+)
+
+// commands are all of mediafn's commands.
+type commands struct {
+	Config kong.ConfigFlag `name:"config" help:"Configuration file (YAML or JSON)." placeholder:"FILE"`
+
+	Serve serveCmd `cmd:"" help:"Play roles of mediafn; all of them by default."`
+}
+
+// std are the streams of one invocation.
+type std struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// Main runs one command line and returns the exit code.
+func Main(args []string, in io.Reader, out, errOut io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	streams := &std{in, out, errOut}
+	var c commands
+	exited := -1
+	parser, err := kong.New(&c, kong.Name("mediafn"), kong.Description("media = fn(media, params)"),
+		kong.Writers(out, errOut), kong.Exit(func(code int) { exited = code }), kong.DefaultEnvars("MEDIAFN"),
+		kong.Configuration(configFile), kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(streams))
+	if err != nil {
+		fmt.Fprintln(errOut, "mediafn:", err)
+		return exitFailed
+	}
+	parsed, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited // --help
+	}
+	if err != nil {
+		fmt.Fprintln(errOut, "mediafn:", err)
+		return exitUsage
+	}
+	return report(errOut, parsed.Run())
+}
+
+// report prints an error and derives the exit code from its kind.
+func report(out io.Writer, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if !errors.Is(err, errSilent) {
+		fmt.Fprintf(out, "mediafn: %v\n", err)
+		if tail := errs.TailOf(err); tail != "" {
+			fmt.Fprintln(out, tail)
+		}
+	}
+	switch errs.KindOf(err) {
+	case errs.Invalid, errs.NotFound, errs.Conflict:
+		return exitUsage
+	case errs.Denied, errs.Unsupported, errs.TooLarge:
+		return exitRefused
+	case errs.Busy, errs.Transient, errs.Timeout:
+		return exitBusy
+	}
+	return exitFailed
+}
+
+// errSilent ends a command that has already said what is wrong.
+var errSilent = errors.New("said already")

@@ -1,0 +1,155 @@
+// Package app composes mediafn: it reads the configuration, opens the drivers
+// and starts the roles. It is the one place that knows all parts.
+package app
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/roles/gateway"
+)
+
+// Config is everything that can be set. Every field is a flag of serve, an
+// environment variable MEDIAFN_<NAME> and a key of the configuration file.
+type Config struct {
+	Data    string   `name:"data" default:"data" help:"Folder for the embedded database, queue and objects."`
+	Listen  string   `name:"listen" default:"127.0.0.1:8080" help:"Address of the HTTP API."`
+	Roles   []string `name:"roles" default:"gateway,controller,worker,results" help:"Roles this process plays."`
+	State   string   `name:"state" help:"Database: sqlite:PATH. Default: sqlite in the data folder."`
+	Queue   string   `name:"queue" help:"Messages: embedded, mem or nats://HOST:PORT. Default: embedded."`
+	Blobs   []string `name:"blobs" sep:"," help:"Stores as NAME=file:FOLDER or NAME=mem:. The first is the default. Default: local=file in the data folder."`
+	Scratch string   `name:"scratch" help:"Folder for files of running work. Default: in the data folder."`
+
+	Cores  int    `name:"cores" help:"Cores the worker keeps busy. Default: all."`
+	Memory string `name:"memory" help:"Memory running work may be priced at, as 8GiB. Default: three quarters of the machine's."`
+	Most   int    `name:"most" default:"64" help:"Attempts a worker runs at once."`
+	Engine string `name:"engine" help:"Path of mediafn-engine. Default: beside this binary, then in PATH."`
+
+	Lease time.Duration `name:"lease" default:"15s" help:"Life of a grant between renewals."`
+	Tick  time.Duration `name:"tick" default:"1s" help:"Time between two looks of the reaper."`
+	Grace time.Duration `name:"grace" default:"20s" help:"Time for running work to finish at shutdown."`
+
+	EgressAllow []string        `name:"egress-allow" help:"Private addresses that may be fetched: CIDR, host or host:port."`
+	Secret      string          `name:"webhook-secret" help:"Signs webhooks: whsec_ and 24-64 bytes in base64."`
+	WebhookWait []time.Duration `name:"webhook-schedule" help:"Waits between tries of a webhook. Default: the Standard Webhooks schedule."`
+	Tenants     []Tenant        `name:"tenants" kong:"-" json:"tenants" help:"Tenants with keys, buckets, shares and secrets (file only)."`
+
+	LogLevel  string `name:"log-level" default:"info" enum:"debug,info,warn,error" help:"Least level that is logged."`
+	LogFormat string `name:"log-format" default:"text" enum:"text,json" help:"Format of the log."`
+}
+
+// Tenant is one customer of this installation.
+type Tenant struct {
+	gateway.Tenant
+	Weight float64 `json:"weight"` // share of the machines beside other tenants; 0 = 1
+	Limit  int     `json:"limit"`  // running work at the most; 0 = no limit
+	Secret string  `json:"webhook_secret"`
+}
+
+var roleNames = []string{"gateway", "controller", "worker", "results"}
+
+// Complete fills in defaults that depend on others, then validates. All faults
+// are reported at once, as one Invalid error.
+func (c *Config) Complete() error {
+	if c.State == "" {
+		c.State = "sqlite:" + filepath.Join(c.Data, "state.db")
+	}
+	if c.Queue == "" {
+		c.Queue = "embedded"
+	}
+	if len(c.Blobs) == 0 {
+		c.Blobs = []string{"local=file:" + filepath.Join(c.Data, "objects")}
+	}
+	if c.Scratch == "" {
+		c.Scratch = filepath.Join(c.Data, "scratch")
+	}
+	if c.Cores == 0 {
+		c.Cores = runtime.NumCPU()
+	}
+	if c.Memory == "" {
+		c.Memory = fmt.Sprint(machineMemory() / 4 * 3)
+	}
+	return c.validate()
+}
+
+func (c *Config) validate() error {
+	var faults []error
+	fault := func(field, format string, args ...any) {
+		faults = append(faults, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, args...)))
+	}
+	if len(c.Roles) == 0 {
+		fault("roles", "there are none")
+	}
+	for _, r := range c.Roles {
+		if !slices.Contains(roleNames, r) {
+			fault("roles", "%q is none of %s", r, strings.Join(roleNames, ", "))
+		}
+	}
+	if c.Cores < 1 || c.Cores > 1024 {
+		fault("cores", "%d is not 1–1024", c.Cores)
+	}
+	if _, err := parseBytes(c.Memory); err != nil {
+		fault("memory", "%v", err)
+	}
+	if c.Most < 1 || c.Most > 10000 {
+		fault("most", "%d is not 1–10000", c.Most)
+	}
+	if c.Lease < 2*time.Second || c.Lease > time.Hour {
+		fault("lease", "%s is not 2s–1h", c.Lease)
+	}
+	if c.Tick < 10*time.Millisecond || c.Tick > time.Minute {
+		fault("tick", "%s is not 10ms–1m", c.Tick)
+	}
+	if c.Grace < 0 {
+		fault("grace", "is negative")
+	}
+	if err := checkSecret(c.Secret); err != nil {
+		fault("webhook-secret", "%v", err)
+	}
+	names := map[string]bool{}
+	for i, t := range c.Tenants {
+		field := fmt.Sprintf("tenants.%d", i)
+		if t.Name == "" || names[t.Name] {
+			fault(field+".name", "%q is empty or used twice", t.Name)
+		}
+		names[t.Name] = true
+		if len(t.Keys) == 0 || slices.ContainsFunc(t.Keys, func(k string) bool { return len(k) < 16 }) {
+			fault(field+".keys", "at least one key of 16 characters or more is required")
+		}
+		if err := checkSecret(t.Secret); err != nil {
+			fault(field+".webhook_secret", "%v", err)
+		}
+	}
+	if len(faults) > 0 {
+		return errs.New(errs.Invalid, "config", "%s", errors.Join(faults...).Error())
+	}
+	return nil
+}
+
+func checkSecret(s string) error {
+	if s == "" {
+		return nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(s, "whsec_"))
+	if err != nil || !strings.HasPrefix(s, "whsec_") || len(raw) < 24 || len(raw) > 64 {
+		return fmt.Errorf("must be whsec_ and 24–64 bytes in base64")
+	}
+	return nil
+}
+
+// secret finds the secret that signs a tenant's webhooks.
+func (c *Config) secret(tenant string) string {
+	for _, t := range c.Tenants {
+		if t.Name == tenant && t.Secret != "" {
+			return t.Secret
+		}
+	}
+	return c.Secret
+}

@@ -1,0 +1,101 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/ports/blob"
+	"github.com/mediafn/mediafn/ports/blob/file"
+	blobmem "github.com/mediafn/mediafn/ports/blob/mem"
+	"github.com/mediafn/mediafn/ports/queue"
+	queuedriver "github.com/mediafn/mediafn/ports/queue/driver"
+	queuemem "github.com/mediafn/mediafn/ports/queue/mem"
+	"github.com/mediafn/mediafn/ports/queue/nats"
+	"github.com/mediafn/mediafn/ports/state"
+	"github.com/mediafn/mediafn/ports/state/sqlite"
+)
+
+// maxPayload bounds one message: facts with a list of every keyframe fit.
+const maxPayload = 16 << 20
+
+func openState(ctx context.Context, c *Config) (*state.Store, error) {
+	scheme, rest, _ := strings.Cut(c.State, ":")
+	switch scheme {
+	case "sqlite":
+		d, err := sqlite.Open(rest)
+		if err != nil {
+			return nil, err
+		}
+		s, err := state.New(ctx, d)
+		if err != nil {
+			_ = d.Close()
+		}
+		return s, err
+	}
+	return nil, errs.New(errs.Invalid, "config", "state: %q is no database this build knows (sqlite:PATH)", c.State)
+}
+
+func openQueue(ctx context.Context, c *Config, log *slog.Logger) (*queue.Queue, error) {
+	conn, err := dialQueue(ctx, c, log)
+	if err != nil {
+		return nil, err
+	}
+	cfg := queue.Default()
+	cfg.MaxPayload = maxPayload
+	q, err := queue.New(conn, cfg)
+	if err != nil {
+		return nil, err
+	}
+	err = q.Declare(ctx, queue.Stream{
+		Name: job.StreamAnswers, Subjects: []string{job.StreamAnswers}, MaxAge: 24 * time.Hour, UntilAcked: true,
+		Dedup: 2 * time.Minute, Replicas: 1,
+	})
+	if err != nil {
+		_ = q.Close(ctx)
+		return nil, err
+	}
+	return q, nil
+}
+
+func dialQueue(ctx context.Context, c *Config, log *slog.Logger) (queuedriver.Conn, error) {
+	switch {
+	case c.Queue == "embedded":
+		return nats.Embed(ctx, nats.Options{Dir: filepath.Join(c.Data, "queue"), MaxPayload: maxPayload + 8<<10, Log: log})
+	case c.Queue == "mem":
+		return queuemem.New(queuemem.Options{}), nil
+	case strings.HasPrefix(c.Queue, "nats://"):
+		return nats.Open(ctx, c.Queue, log)
+	}
+	return nil, errs.New(errs.Invalid, "config", "queue: %q is none of embedded, mem, nats://HOST:PORT", c.Queue)
+}
+
+func openBlobs(c *Config) (*blob.Stores, error) {
+	stores := blob.NewStores()
+	for _, text := range c.Blobs {
+		name, where, ok := strings.Cut(text, "=")
+		scheme, rest, _ := strings.Cut(where, ":")
+		var s *blob.Store
+		var err error
+		switch {
+		case ok && scheme == "file" && rest != "":
+			s, err = file.Open(rest, blob.Default())
+		case ok && scheme == "mem":
+			s, err = blobmem.Open(1<<30, blob.Default())
+		default:
+			err = errs.New(errs.Invalid, "config", "blobs: %q is not NAME=file:FOLDER or NAME=mem:", text)
+		}
+		if err == nil {
+			err = stores.Add(name, s)
+		}
+		if err != nil {
+			_ = stores.Close()
+			return nil, err
+		}
+	}
+	return stores, nil
+}

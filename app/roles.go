@@ -1,0 +1,98 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/flows"
+	"github.com/mediafn/mediafn/internal/failpoint"
+	"github.com/mediafn/mediafn/roles/controller"
+	"github.com/mediafn/mediafn/roles/gateway"
+	"github.com/mediafn/mediafn/roles/results"
+	"github.com/mediafn/mediafn/roles/worker"
+)
+
+// roles is the table: each role and how its parts are put together. Roles
+// marked first are stopped before the others, which still take what they send.
+var roles = []struct {
+	name  string
+	first bool
+	run   func(a *App, ctx context.Context) error
+}{
+	{"gateway", true, runGateway},
+	{"worker", true, runWorker},
+	{"controller", false, runController},
+	{"results", false, runResults},
+}
+
+func runGateway(a *App, ctx context.Context) error {
+	book, err := flows.Book()
+	if err != nil {
+		return err
+	}
+	cfg := gateway.Default(a.parts.name)
+	for _, t := range a.cfg.Tenants {
+		cfg.Tenants = append(cfg.Tenants, t.Tenant)
+	}
+	g := gateway.New(cfg, gateway.Parts{
+		Store: a.parts.store, Queue: a.parts.queue, Blobs: a.parts.blobs, Functions: a.parts.tools.menu, Flows: book,
+		Place: a.parts.place, Log: a.component("gateway"), Reached: failpoint.Reached,
+	})
+	return g.Run(ctx, a.parts.listen)
+}
+
+func runController(a *App, ctx context.Context) error {
+	book, err := flows.Book()
+	if err != nil {
+		return err
+	}
+	cfg := controller.Default()
+	cfg.Lease, cfg.Tick = a.cfg.Lease, a.cfg.Tick
+	cfg.Tenants = map[string]controller.Share{}
+	for _, t := range a.cfg.Tenants {
+		cfg.Tenants[t.Name] = controller.Share{Weight: t.Weight, Limit: t.Limit}
+	}
+	p := controller.Parts{
+		Store: a.parts.store, Queue: a.parts.queue, Flows: book, Log: a.component("controller"), Reached: failpoint.Reached,
+		Decider: task.Decider{
+			Functions: a.parts.tools.menu, Place: a.parts.place,
+			Inline: map[string]task.Inline{"slice.plan": controller.PlanSlices(a.cfg.Cores)},
+		},
+	}
+	sweeper := &controller.Sweeper{Store: a.parts.store, Stores: a.parts.blobs, Place: a.parts.place, Every: a.cfg.Tick, Parts: p}
+	var group errgroup.Group
+	group.Go(func() error { return controller.New(cfg, p).Run(ctx) })
+	group.Go(func() error { return sweeper.Run(ctx) })
+	return group.Wait()
+}
+
+func runWorker(a *App, ctx context.Context) error {
+	memory, err := parseBytes(a.cfg.Memory)
+	if err != nil {
+		return err
+	}
+	cfg := worker.Default(a.parts.name, a.cfg.Cores, memory)
+	cfg.Most, cfg.Grace = a.cfg.Most, a.cfg.Grace
+	w := worker.New(cfg, worker.Parts{
+		Queue: a.parts.queue, Runner: a.parts.exec, Functions: a.parts.tools.menu,
+		Log: a.component("worker"), Reached: failpoint.Reached,
+	})
+	return w.Run(ctx)
+}
+
+func runResults(a *App, ctx context.Context) error {
+	cfg := results.Default()
+	cfg.Secret = a.cfg.secret
+	if len(a.cfg.WebhookWait) > 0 {
+		cfg.Schedule = a.cfg.WebhookWait
+	}
+	cfg.Poll = min(cfg.Poll, 2*time.Duration(a.cfg.Tick))
+	r := results.New(cfg, results.Parts{
+		Store: a.parts.store, Queue: a.parts.queue, Sender: a.parts.egress, Log: a.component("results"),
+		Reached: failpoint.Reached,
+	})
+	return r.Run(ctx)
+}

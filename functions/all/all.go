@@ -1,0 +1,23 @@
+// Package all is the menu: every function mediafn offers, one line each.
+package all
+
+import (
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/functions/generate"
+	"github.com/mediafn/mediafn/tools/engine"
+	"github.com/mediafn/mediafn/tools/ffmpeg"
+)
+
+// Tools are what functions need; a nil one leaves them declared but not
+// runnable.
+type Tools struct {
+	FFmpeg *ffmpeg.Tool
+	Engine *engine.Pool
+}
+
+// Menu lists them.
+func Menu(t Tools) *fn.Registry {
+	return fn.NewRegistry(
+		generate.Noop(),
+	)
+}
