@@ -16,15 +16,15 @@ import (
 	"github.com/mediafn/mediafn/tools/engine/wire"
 )
 
-var binary string // the real engine, built once
+var enginePath string // the real engine, built once
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "engine")
 	if err != nil {
 		panic(err)
 	}
-	binary = filepath.Join(dir, "mediafn-engine")
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/mediafn/mediafn/cmd/mediafn-engine").CombinedOutput(); err != nil {
+	enginePath = filepath.Join(dir, "mediafn-engine")
+	if out, err := exec.Command("go", "build", "-o", enginePath, "github.com/mediafn/mediafn/cmd/mediafn-engine").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%s\n%v\n", out, err)
 		os.Exit(1)
 	}
@@ -44,7 +44,7 @@ type children struct {
 }
 
 func (k *children) launch(ctx context.Context, sock *os.File) (engine.Process, error) {
-	p, err := engine.Exec(binary)(ctx, sock)
+	p, err := engine.Exec(enginePath)(ctx, sock)
 	if err == nil {
 		k.mu.Lock()
 		k.procs = append(k.procs, p)
@@ -110,6 +110,8 @@ func generate(t testing.TB, format, filter string, args ...string) []byte {
 	made.Store(key, b)
 	return bytes.Clone(b)
 }
+
+func input(format string, b []byte) engine.Input { return engine.Input{Format: format, Bytes: b} }
 
 // run transforms and fails the test on an error.
 func run(t testing.TB, p *engine.Pool, format string, in []byte, tr wire.Transform) engine.TransformResult {
