@@ -28,14 +28,14 @@ type Config struct {
 	// of its own in it and removes those of executors that died.
 	ScratchDir string
 
-	SmallBytes    int64 // inputs up to this size are copied to scratch instead of read in place
-	MaxInput      int64 // bytes of one input
-	MaxDownload   int64 // bytes of one input copied to scratch because its server has no ranges
-	MaxPixels     int64 // width × height an image may claim
-	MaxOutputs    int   // files of one job
-	MaxOutput     int64 // bytes of all outputs of one job
-	MaxFacts      int   // bytes of a result's facts
-	StoreAttempts int   // parallel transfers of one job to the store
+	SmallBytes  int64 // inputs up to this size are copied to scratch instead of read in place
+	MaxInput    int64 // bytes of one input
+	MaxDownload int64 // bytes of one input copied to scratch because its server has no ranges
+	MaxPixels   int64 // width × height an image may claim
+	MaxOutputs  int   // files of one job
+	MaxOutput   int64 // bytes of all outputs of one job
+	MaxFacts    int   // bytes of a result's facts
+	Transfers   int   // parallel transfers of one job
 
 	Log *slog.Logger
 	// Hook is called at named points of a job: "inputs fetched" and "outputs
@@ -47,7 +47,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		SmallBytes: 16 << 20, MaxInput: 256 << 30, MaxDownload: 8 << 30, MaxPixels: 200_000_000,
-		MaxOutputs: 100_000, MaxOutput: 256 << 30, MaxFacts: 16 << 20, StoreAttempts: 4,
+		MaxOutputs: 100_000, MaxOutput: 256 << 30, MaxFacts: 16 << 20, Transfers: 4,
 	}
 }
 
@@ -76,7 +76,7 @@ func New(cfg Config) (*Executor, error) {
 		}
 	}
 	for _, limit := range []struct{ have, def *int }{
-		{&cfg.MaxOutputs, &d.MaxOutputs}, {&cfg.MaxFacts, &d.MaxFacts}, {&cfg.StoreAttempts, &d.StoreAttempts},
+		{&cfg.MaxOutputs, &d.MaxOutputs}, {&cfg.MaxFacts, &d.MaxFacts}, {&cfg.Transfers, &d.Transfers},
 	} {
 		if *limit.have <= 0 {
 			*limit.have = *limit.def

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -545,6 +546,32 @@ func TestEnds(t *testing.T) {
 			t.Error(got, err)
 		}
 	})
+}
+
+// TestJobsShareWhatTheyRead: jobs on one source cost the store one transfer.
+func TestJobsShareWhatTheyRead(t *testing.T) {
+	b := newBench(t, copyAll, nil)
+	content := movie(1_000_000)
+	source := b.put(t, "main", "v.mp4", content)
+	var jobs sync.WaitGroup
+	for i := range 6 {
+		jobs.Go(func() {
+			j := jobFor(source)
+			j.Trace = fmt.Sprintf("t%d", i)
+			j.Out.Prefix = "task/event/" + j.Trace
+			if out, err := b.Run(t.Context(), j, nil); err != nil || out.Outputs[0].Size != 1_000_000 {
+				t.Error(err)
+			}
+		})
+	}
+	jobs.Wait()
+	if s := b.Stats(); s.Fetched != 1_000_000 {
+		t.Errorf("%+v", s)
+	}
+	b.put(t, "main", "v.mp4", content[:999_999]) // another version is not taken from the cache
+	if out, err := b.Run(t.Context(), jobFor(source), nil); err != nil || out.Usage.BytesIn != 999_999 {
+		t.Errorf("%+v %v", out, err)
+	}
 }
 
 // TestInputBreaksOff: what a tool says about a file whose source broke down is

@@ -86,14 +86,15 @@ func (e *Executor) fetch(ctx context.Context, j *job.Job, spec *fn.Spec, dir str
 	}
 	// The group's context ends with the fetch; grants live as long as the job.
 	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(e.cfg.StoreAttempts)
+	group.SetLimit(e.cfg.Transfers)
 	for i, given := range j.Inputs {
 		slot := spec.Slot(given.Slot)
 		if given.Doc != nil {
 			in.all[i] = fn.Input{Slot: slot.Name, Kind: media.Text, Info: given.Facts, Doc: given.Doc}
 			continue
 		}
-		group.Go(func() error {
+		group.Go(func() (err error) {
+			defer e.recovered(j, &err) // what parses hostile bytes must not end the worker
 			f := &fetching{e: e, in: in, job: ctx, path: filepath.Join(dir, strconv.Itoa(i))}
 			input, err := f.run(gctx, given, slot)
 			if err != nil {

@@ -82,8 +82,8 @@ func Publish() fn.Function {
 		Name: job.Publish, Version: "1", Summary: "Put finished objects where the caller asked for them",
 		Doc: "Copies every input to its target, byte by byte. Inside one store the store itself copies. " +
 			"The executor carries it out; nothing is decoded.",
-		Inputs:  []fn.Slot{{Name: "objects", Kinds: allKinds, Min: 1, Help: "finished objects"}},
-		Outputs: []fn.Slot{{Name: "objects", Kinds: allKinds, Min: 1, Help: "the same objects at their targets"}},
+		Inputs:  []fn.Slot{{Name: "files", Kinds: allKinds, Help: "finished objects"}},
+		Outputs: []fn.Slot{{Name: "files", Kinds: allKinds, Help: "the same objects at their targets"}},
 		Purity:  fn.Impure, Hidden: true,
 	}, fn.Body[struct{}]{
 		Run: func(fn.Context, *fn.Call, *struct{}) (*fn.Result, error) {

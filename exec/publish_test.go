@@ -15,7 +15,7 @@ func TestPublish(t *testing.T) {
 	content := movie(300_000)
 	from := b.put(t, "main", "a.mp4", content)
 	j := job.Job{Trace: "t1", Fn: job.Publish, Version: "1", Inputs: []job.Input{
-		{Slot: "objects", Ref: from}, {Slot: "objects", Ref: from}, {Slot: "objects", Ref: from},
+		{Slot: "files", Ref: from}, {Slot: "files", Ref: from}, {Slot: "files", Ref: from},
 	}}
 	j.Out.Final = []media.Ref{{Bucket: "results", Key: "x/near.mp4"}, {Cloud: "far", Bucket: "results", Key: "far.mp4"}, from}
 	for range 2 { // doing it twice gives the same

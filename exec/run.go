@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -25,23 +24,39 @@ import (
 // takes is Invalid and names input_files; a job for another version of the
 // function is Transient, because another worker can have it; a function that
 // panics is Internal; the end of ctx is Canceled, the job's deadline Timeout.
+//
+// In the outcome's usage, BytesIn is what came from stores and URLs: less than
+// the inputs' size where only a range was read, or where the gate had it.
+// FetchSeconds is the time before the function could start, plus the time the
+// gate read for it while it ran.
 func (e *Executor) Run(ctx context.Context, j job.Job, progress func(fn.Progress)) (job.Outcome, error) {
 	if err := j.Validate(); err != nil {
 		return job.Outcome{}, err
 	}
 	ctx, cancel := until(ctx, j.Deadline)
 	defer cancel()
-	var out job.Outcome
-	var err error
-	if j.Fn == job.Publish {
-		out, err = e.publish(ctx, &j)
-	} else {
-		out, err = e.compute(ctx, &j, progress)
-	}
+	out, err := e.either(ctx, &j, progress)
 	if err != nil {
 		return job.Outcome{}, ended(ctx, err)
 	}
 	return out, nil
+}
+
+func (e *Executor) either(ctx context.Context, j *job.Job, progress func(fn.Progress)) (out job.Outcome, err error) {
+	defer e.recovered(j, &err)
+	if j.Fn == job.Publish {
+		return e.publish(ctx, j)
+	}
+	return e.compute(ctx, j, progress)
+}
+
+// recovered is deferred around code that meets hostile input: a panic ends the
+// job, not the worker.
+func (e *Executor) recovered(j *job.Job, err *error) {
+	if p := recover(); p != nil {
+		e.log.Error("panic in a job", "fn", j.Fn, "trace", j.Trace, "panic", p, "stack", string(debug.Stack()))
+		*err = errs.New(errs.Internal, j.Fn, "panic: %v", p)
+	}
 }
 
 // ended tells a failure from the end of the job: a tool that was killed
@@ -102,7 +117,10 @@ func (e *Executor) compute(ctx context.Context, j *job.Job, progress func(fn.Pro
 	e.cfg.Hook("inputs fetched")
 
 	began = time.Now()
-	res, err := e.call(ctx, f, call)
+	res, err := f.Run(ctx, call)
+	if err == nil && res == nil {
+		err = errs.New(errs.Internal, spec.Name, "no result and no error")
+	}
 	if err == nil {
 		err = ctx.Err() // a result that came too late is none
 	}
@@ -148,22 +166,6 @@ func kinds(in []fn.Input) []media.Kind {
 		out[i] = in[i].Kind
 	}
 	return out
-}
-
-// call runs the function. A panic ends the call, not the worker.
-func (e *Executor) call(ctx context.Context, f fn.Function, call *fn.Call) (res *fn.Result, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			stack := strings.TrimSpace(string(debug.Stack()))
-			e.log.Error("function panicked", "fn", f.Spec().Name, "trace", call.Trace, "panic", p, "stack", stack)
-			res, err = nil, errs.New(errs.Internal, f.Spec().Name, "panic: %v", p)
-		}
-	}()
-	res, err = f.Run(ctx, call)
-	if err == nil && res == nil {
-		err = errs.New(errs.Internal, f.Spec().Name, "no result and no error")
-	}
-	return res, err
 }
 
 func (e *Executor) checkFacts(spec *fn.Spec, facts json.RawMessage) error {

@@ -48,7 +48,7 @@ func (e *Executor) store(ctx context.Context, j *job.Job, spec *fn.Spec, dir str
 	cloud := e.cloud(media.Ref{Cloud: j.Out.Cloud})
 	objects := make([]media.Object, len(outs))
 	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(e.cfg.StoreAttempts)
+	group.SetLimit(e.cfg.Transfers)
 	for i, o := range outs {
 		group.Go(func() error {
 			f, err := root.Open(paths[i])

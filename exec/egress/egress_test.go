@@ -437,6 +437,28 @@ func TestExpiredRedirect(t *testing.T) {
 	}
 }
 
+func TestPost(t *testing.T) {
+	var got []string
+	s := server(t, func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		got = append(got, r.Method+" "+r.URL.Path+" "+r.Header.Get("X-Sig")+" "+string(b))
+		if r.URL.Path == "/moved" {
+			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}
+	})
+	c := local(t)
+	for path, want := range map[string]int{"/hook": 200, "/moved": 307} {
+		got = nil
+		code, _, err := c.Post(t.Context(), s.URL+path, http.Header{"X-Sig": {"s"}}, []byte("body"))
+		if err != nil || code != want || len(got) != 1 || got[0] != "POST "+path+" s body" {
+			t.Errorf("%s: %d %v %q", path, code, err, got)
+		}
+	}
+	if _, _, err := client(t, Config{}).Post(t.Context(), s.URL, nil, nil); !errs.Is(err, errs.Denied) {
+		t.Error(err)
+	}
+}
+
 func FuzzContentRange(f *testing.F) {
 	for _, s := range []string{"bytes 0-99/1234", "bytes */5", "bytes 0-0/*", "bytes 5-2/9", "bytes +1-2/3", "", "x 0-1/2"} {
 		f.Add(s)

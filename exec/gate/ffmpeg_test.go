@@ -18,21 +18,30 @@ func TestFFmpegReadsInPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A cache too small for the file, as a long video's is: what is read twice
-	// is fetched twice.
-	g := open(t, Config{BlockSize: 256 * kib, CacheBytes: 4 << 20})
-	gr := grant(t, g, bytes.NewReader(content), "")
-	for i := range 4 {
-		out := filepath.Join(t.TempDir(), strconv.Itoa(i)+".nut")
-		ffmpeg(t, "-format_whitelist", "mov", "-f", "mov", "-ss", strconv.Itoa(4*i), "-t", "4", "-i", gr.URL(), "-c:v", "rawvideo", out)
-		if info, err := os.Stat(out); err != nil || info.Size() < 100*320*180*3/2 {
-			t.Fatalf("range %d: %v %v", i, info, err)
+	for name, c := range map[string]struct {
+		cfg  Config
+		most float64
+	}{
+		"defaults": {Config{}, 1.15},
+		// As with a video many times the cache, what is read twice is fetched
+		// twice: the index and what sockets hold when ffmpeg seeks away. That is a
+		// few blocks a range, which is much of a file as small as this one.
+		"a cache smaller than the file": {Config{BlockSize: 256 * kib, CacheBytes: 4 << 20}, 1.3},
+	} {
+		g := open(t, c.cfg)
+		gr := grant(t, g, bytes.NewReader(content), "")
+		for i := range 4 {
+			out := filepath.Join(t.TempDir(), strconv.Itoa(i)+".nut")
+			ffmpeg(t, "-format_whitelist", "mov", "-f", "mov", "-ss", strconv.Itoa(4*i), "-t", "4", "-i", gr.URL(), "-c:v", "rawvideo", out)
+			if info, err := os.Stat(out); err != nil || info.Size() < 100*320*180*3/2 {
+				t.Fatalf("range %d: %v %v", i, info, err)
+			}
 		}
-	}
-	ratio := float64(g.Stats().Fetched) / float64(len(content))
-	t.Logf("%d bytes, fetched %.2f times in %d blocks", len(content), ratio, g.Stats().Fetches)
-	if len(content) < 8<<20 || ratio > 1.15 {
-		t.Errorf("%d bytes, fetched %.2f times", len(content), ratio)
+		ratio := float64(g.Stats().Fetched) / float64(len(content))
+		t.Logf("%s: %d bytes, fetched %.2f times in %d blocks", name, len(content), ratio, g.Stats().Fetches)
+		if len(content) < 8<<20 || ratio > c.most {
+			t.Errorf("%s: %d bytes, fetched %.2f times, at most %.2f", name, len(content), ratio, c.most)
+		}
 	}
 }
 

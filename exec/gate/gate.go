@@ -108,7 +108,9 @@ func Open(cfg Config) (*Gate, error) {
 		ErrorLog:                     slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			// What lies in socket buffers was fetched, and is thrown away when
-			// the reader seeks. Keep that small. A failure only costs transfer.
+			// the reader seeks. Keep that small, but not below one segment of the
+			// loopback (64 KiB): then each waits for a delayed acknowledgement,
+			// which measures 5 MB/s in place of 3 GB/s. A failure costs transfer.
 			if tcp, ok := c.(*net.TCPConn); ok {
 				_ = tcp.SetWriteBuffer(64 << 10)
 			}
