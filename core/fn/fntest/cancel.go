@@ -92,4 +92,3 @@ func users(dir string) []string {
 	}
 	return found
 }
-

@@ -1,0 +1,133 @@
+// Package fnrig gives functions' tests real tools and real inputs: the
+// sandbox, ffmpeg, and files opened as the executor opens them. Its Open and
+// Probe are the hooks of core/fn/fntest.
+//
+// A package that uses it needs, because the sandbox starts the test binary:
+//
+//	func TestMain(m *testing.M) { fnrig.Main(m) }
+package fnrig
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/tools/ffmpeg"
+	"github.com/mediafn/mediafn/tools/sandbox"
+	"github.com/mediafn/mediafn/tools/sniff"
+)
+
+// Main is a test binary's main: it becomes a tool's launcher when asked to,
+// runs the tests otherwise, and fails if a goroutine is left behind.
+func Main(m *testing.M) {
+	sandbox.MaybeExec()
+	goleak.VerifyTestMain(m)
+}
+
+// Rig holds the tools for one test.
+type Rig struct {
+	FFmpeg *ffmpeg.Tool
+}
+
+// New starts the tools; they end with the test.
+func New(t testing.TB) *Rig {
+	t.Helper()
+	l, err := sandbox.New("", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	tool, err := ffmpeg.New(l, ffmpeg.Options{MaxMemory: 2 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Rig{FFmpeg: tool}
+}
+
+// Open sniffs the file and makes it an input for the slot. The file is closed
+// with the test.
+func (r *Rig) Open(t testing.TB, slot, path string) (fn.Input, error) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		return fn.Input{}, errs.New(errs.NotFound, "fnrig", "%w", err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	st, err := f.Stat()
+	if err != nil {
+		return fn.Input{}, errs.New(errs.Internal, "fnrig", "%w", err)
+	}
+	head, _ := io.ReadAll(io.NewSectionReader(f, 0, sniff.HeadSize))
+	format, err := sniff.Sniff(head, st.Size())
+	if err != nil {
+		return fn.Input{}, err
+	}
+	return fn.Input{Slot: slot, Kind: format.Kind, Format: format.Name, Demuxer: format.Demuxer, Size: st.Size(), Location: path, Data: f}, nil
+}
+
+// Probe reads a file's facts with every packet looked at. Images are described
+// from their first bytes only.
+func (r *Rig) Probe(t testing.TB, path string) (*media.Info, error) {
+	t.Helper()
+	in, err := r.Open(t, "", path)
+	if err != nil {
+		return nil, err
+	}
+	if in.Demuxer == "" {
+		return &media.Info{Kind: in.Kind, Format: in.Format, Size: in.Size, Image: &media.ImageInfo{}}, nil
+	}
+	return r.FFmpeg.Probe(context.Background(), ffmpeg.Input{Path: path, Demuxer: in.Demuxer},
+		ffmpeg.ProbeOptions{Packets: true, Format: in.Format})
+}
+
+// Run checks params and runs f once with two threads. Inputs are paths, which
+// fill the function's slots in order.
+func (r *Rig) Run(t testing.TB, f fn.Function, params string, part *fn.Part, paths ...string) (*fn.Result, error) {
+	t.Helper()
+	slots, err := f.Spec().Assign(len(paths))
+	if err != nil {
+		return nil, err
+	}
+	call := &fn.Call{Trace: "test", Dir: t.TempDir(), Threads: 2, Part: part}
+	var kinds []media.Kind
+	for i, path := range paths {
+		in, err := r.Open(t, slots[i], path)
+		if err != nil {
+			return nil, err
+		}
+		call.Inputs, kinds = append(call.Inputs, in), append(kinds, in.Kind)
+	}
+	if call.Params, err = f.Check(json.RawMessage(params), kinds); err != nil {
+		return nil, err
+	}
+	return f.Run(t.Context(), call)
+}
+
+// Generate runs ffmpeg outside the sandbox and returns the path of the file it
+// made.
+func Generate(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	Shell(t, "ffmpeg", append(append([]string{"-v", "error", "-y"}, args...), path)...)
+	return path
+}
+
+// Shell runs a program outside the sandbox and returns what it printed.
+func Shell(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
