@@ -1,0 +1,96 @@
+// Package container reads what the containers of video say about their
+// streams — facts, entry points, frame times — over ranges and without
+// decoding: MP4 and its relatives, Matroska and WebM. What a file does not
+// say stays absent.
+package container
+
+import (
+	"context"
+	"io"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/tools/container/isobmff"
+	"github.com/mediafn/mediafn/tools/container/matroska"
+	"github.com/mediafn/mediafn/tools/sniff"
+)
+
+const op = "container"
+
+// Options say what to read beyond the facts.
+type Options struct {
+	Frames bool // fill VideoStream.FrameList
+	Keys   bool // fill GOP.Keys, and verify them
+	Limits Limits
+}
+
+// Limits bound what one call may cost. Zero values take DefaultLimits.
+type Limits struct {
+	Table   int64 // bytes of one table that is held in memory (moov, cues)
+	Samples int64 // pictures and packets listed
+	Read    int64 // bytes read in all; 0 is twice the file's size plus 64 MiB
+}
+
+// DefaultLimits hold an hour-long 4K file's tables many times over. A listed
+// sample takes about 40 bytes.
+var DefaultLimits = Limits{Table: 64 << 20, Samples: 4 << 20}
+
+func (l Limits) orDefault(size int64) Limits {
+	if l.Table <= 0 {
+		l.Table = DefaultLimits.Table
+	}
+	if l.Samples <= 0 {
+		l.Samples = DefaultLimits.Samples
+	}
+	if l.Read <= 0 {
+		l.Read = 2*size + 64<<20
+	}
+	return l
+}
+
+// Read reads the facts of a file of size bytes that sniff said is of format.
+// It makes few, large reads and returns what src returns as its cause.
+//
+// It fails with Unsupported for containers it does not read (use ffprobe),
+// with Invalid for a truncated or corrupt file and with TooLarge beyond the
+// limits.
+func Read(ctx context.Context, src io.ReaderAt, size int64, format sniff.Format, opt Options) (*media.Info, error) {
+	l := opt.Limits.orDefault(size)
+	if size <= 0 {
+		return nil, errs.New(errs.Invalid, op, "file is empty")
+	}
+	var info *media.Info
+	var err error
+	switch format.Demuxer {
+	case "mov":
+		info, err = isobmff.Read(ctx, src, size, isobmff.Options{Frames: opt.Frames, Keys: opt.Keys, MaxTable: l.Table, MaxSamples: l.Samples, MaxRead: l.Read})
+		if err == nil {
+			info.Format = format.Name
+			if info.Kind == media.Video {
+				info.Mime = format.Mime
+			}
+		}
+	case "matroska":
+		info, err = matroska.Read(ctx, src, size, matroska.Options{Frames: opt.Frames, Keys: opt.Keys, MaxTable: l.Table, MaxSamples: l.Samples, MaxRead: l.Read})
+	default:
+		return nil, errs.New(errs.Unsupported, op, "tables of %s are not read here", format.Name)
+	}
+	return info, errs.Wrap(op, err)
+}
+
+// FrameTimes lists the presentation times of one stream, sorted, and the time
+// base they count in. track is the stream's Index. Memory is eight bytes a
+// frame beside the tables'. Errors are those of Read, and NotFound for a
+// stream that is not there.
+func FrameTimes(ctx context.Context, src io.ReaderAt, size int64, format sniff.Format, track int) ([]int64, media.Rational, error) {
+	l := Limits{}.orDefault(size)
+	switch format.Demuxer {
+	case "mov":
+		pts, tb, err := isobmff.Times(ctx, src, size, track, isobmff.Options{MaxTable: l.Table, MaxSamples: l.Samples, MaxRead: l.Read})
+		return pts, tb, errs.Wrap(op, err)
+	case "matroska":
+		pts, tb, err := matroska.Times(ctx, src, size, track, matroska.Options{MaxTable: l.Table, MaxSamples: l.Samples, MaxRead: l.Read})
+		return pts, tb, errs.Wrap(op, err)
+	}
+	return nil, media.Rational{}, errs.New(errs.Unsupported, op, "tables of %s are not read here", format.Name)
+}
