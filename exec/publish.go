@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
-	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/ports/blob"
@@ -74,22 +73,3 @@ func (e *Executor) publishOne(ctx context.Context, from, to media.Ref) (obj medi
 	}
 	return media.Object{Ref: to, Name: baseName(to.Key), Mime: attr.Mime, Kind: kindOf(attr.Mime), Size: attr.Size, SHA256: attr.SHA256}, moved, nil
 }
-
-// Publish declares the function the executor carries out itself, for menus:
-// flows are checked and planned by declarations.
-func Publish() fn.Function {
-	return fn.Define(fn.Spec{
-		Name: job.Publish, Version: "1", Summary: "Put finished objects where the caller asked for them",
-		Doc: "Copies every input to its target, byte by byte. Inside one store the store itself copies. " +
-			"The executor carries it out; nothing is decoded.",
-		Inputs:  []fn.Slot{{Name: "files", Kinds: allKinds, Help: "finished objects"}},
-		Outputs: []fn.Slot{{Name: "files", Kinds: allKinds, Help: "the same objects at their targets"}},
-		Purity:  fn.Impure, Hidden: true,
-	}, fn.Body[struct{}]{
-		Run: func(fn.Context, *fn.Call, *struct{}) (*fn.Result, error) {
-			return nil, errs.New(errs.Internal, job.Publish, "is carried out by the executor")
-		},
-	})
-}
-
-var allKinds = []media.Kind{media.Image, media.Video, media.Audio, media.Text, media.Package}
