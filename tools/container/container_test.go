@@ -165,7 +165,9 @@ func compare(t *testing.T, path, rate string) {
 	for _, w := range info.Warnings {
 		t.Errorf("warning: %s", w)
 	}
-	near("duration", info.Duration, num(all.Format["duration"]), 0.03)
+	if d := num(all.Format["duration"]); d > 0 {
+		near("duration", info.Duration, d, 0.03)
+	}
 	// ffprobe does not apply an edit list's priming to fragments; players do.
 	priming := strings.Contains(path, "fragdelay")
 	if priming {
@@ -212,7 +214,9 @@ func compare(t *testing.T, path, rate string) {
 		if g.PTS != int64(num(f["pts"])) {
 			t.Fatalf("frame %d is at %d, ffprobe says %v", i, g.PTS, f["pts"])
 		}
-		if g.Key {
+		if keys < len(v.GOP.Keys) && v.GOP.Keys[keys].Frame == int64(i) && !g.Key && i == 0 {
+			keys++ // cut by an edit list: entered through a key that is not shown
+		} else if g.Key {
 			k := v.GOP.Keys[keys]
 			if k.Frame != int64(i) || k.PTS != g.PTS {
 				t.Errorf("key %d = %+v, want frame %d at %d", keys, k, i, g.PTS)
@@ -287,7 +291,7 @@ func TestTracksTagsAndTurns(t *testing.T) {
 	plain := generate(t, "p.mp4", cat(lavfi(src25), []string{"-c:v", "libx264", "-preset", "ultrafast"})...)
 	for _, deg := range []int{90, 180, 270} {
 		turned := generate(t, "r.mp4", "-i", plain, "-c", "copy", "-metadata:s:v", fmt.Sprintf("rotate=%d", deg))
-		if v := read(t, turned, Options{}).Video[0]; v.Rotation != deg || v.Flip {
+		if v := read(t, turned, Options{}).Video[0]; v.Rotation != turnOf(t, turned) || v.Flip {
 			t.Errorf("rotation %d read as %d, flip %v", deg, v.Rotation, v.Flip)
 		}
 	}
@@ -299,6 +303,18 @@ func TestTracksTagsAndTurns(t *testing.T) {
 	if v := read(t, cut, Options{}).Video[0]; !v.Timing.EditList {
 		t.Error("a cut by edit list was not seen")
 	}
+}
+
+// turnOf is ffprobe's rotation, which counts counter-clockwise, as ours.
+func turnOf(t *testing.T, path string) int {
+	side, _ := ffprobe(t, path).Streams[0]["side_data_list"].([]any)
+	for _, d := range side {
+		if m := d.(map[string]any); m["rotation"] != nil {
+			return (720 - int(num(m["rotation"]))) % 360
+		}
+	}
+	t.Fatal("ffprobe sees no rotation")
+	return 0
 }
 
 func TestHostile(t *testing.T) {

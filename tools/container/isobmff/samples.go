@@ -170,7 +170,27 @@ func (t *track) edited(raw []timeline.Sample, maxSamples int64) (out []timeline.
 			}
 		}
 	}
+	if len(t.edits) > 0 && t.fragSamples == 0 {
+		snap(out, spans[0].at)
+	}
 	return out, odd, nil
+}
+
+// snap moves times so that the first picture shown is shown at once, where an
+// edit begins in the middle of a picture: players show that one from there,
+// and FFmpeg's demuxer counts from it (mov_fix_index, min_corrected_pts).
+func snap(s []timeline.Sample, start int64) {
+	first := int64(math.MaxInt64)
+	for i := range s {
+		if !s[i].Hidden {
+			first = min(first, s[i].PTS)
+		}
+	}
+	if late := first - start; first != math.MaxInt64 && late > 0 {
+		for i := range s {
+			s[i].PTS -= late
+		}
+	}
 }
 
 // extent is the media a track holds, from its tables alone: ticks from the

@@ -19,6 +19,7 @@ type Sample struct {
 	Size   int32 // bytes
 	Key    bool
 	Leads  bool // on a key: pictures decoded after it are shown before it (set by Order)
+	Lent   bool // not a key itself: entered through one that is not shown (set by Order)
 	Hidden bool // decoded but outside the edit list, not shown
 }
 
@@ -62,7 +63,7 @@ func Order(s []Sample) (shown []Sample, reordered bool) {
 		if entry >= 0 {
 			for i := range shown {
 				if shown[i].PTS == first && !shown[i].Key {
-					shown[i].Key, shown[i].Offset, shown[i].Leads = true, lead.Offset, false
+					shown[i].Key, shown[i].Lent, shown[i].Offset, shown[i].Leads = true, true, lead.Offset, false
 					break
 				}
 			}
@@ -246,8 +247,8 @@ func Frames(s []Sample, lastDur int64, allIntra bool) []media.Frame {
 		if i+1 < len(s) {
 			d = s[i+1].PTS - x.PTS
 		}
-		f[i] = media.Frame{PTS: x.PTS, Dur: d, Key: x.Key, Size: int(x.Size)}
-		if x.Key || allIntra {
+		f[i] = media.Frame{PTS: x.PTS, Dur: d, Key: x.Key && !x.Lent, Size: int(x.Size)}
+		if f[i].Key || allIntra {
 			f[i].Type = "I"
 		}
 	}
