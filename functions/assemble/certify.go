@@ -1,0 +1,126 @@
+package assemble
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/core/slice"
+	"github.com/mediafn/mediafn/functions/internal/source"
+	"github.com/mediafn/mediafn/tools/ffmpeg"
+)
+
+// certify.go: assemble.certify compares a merged file with what was promised.
+
+var certifySpec = fn.Spec{
+	Name:    "assemble.certify",
+	Version: "1",
+	Summary: "Prove that a merged file is what the source's profile promised",
+	Doc: "Reads the tables of result and source, the bitstream at every joint and the pictures at slice starts, and compares: streams, frame count, first and last " +
+		"timestamp, decode order, every frame's time, duration, sound length and offset, colour tags, HDR data, orientation, size, parameter sets, an IDR at each joint, " +
+		"the order of the slices, VBV where one was asked for. The certificate is the facts object; one that does not hold has ok = false and is no error.",
+	Inputs: []fn.Slot{
+		{Name: "result", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "the merged file"},
+		{Name: "source", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "what was sliced"},
+		{Name: "plan", Kinds: []media.Kind{media.Text}, Min: 1, Max: 1, Help: "the facts of slice.plan"},
+	},
+	Purity:  fn.Exact,
+	Timeout: fn.Timeout{Base: 2 * time.Minute, Factor: 20},
+	Hidden:  true,
+}
+
+type certifyParams struct {
+	Pictures bool `json:"pictures" default:"true" help:"also compare pictures at slice starts, which finds slices in the wrong order"`
+	Sound    bool `json:"sound" default:"true" help:"also compare the sound itself, which proves that it stays with the pictures"`
+}
+
+// Certify returns assemble.certify. Without ffmpeg the function loads but
+// refuses.
+func Certify(ff *ffmpeg.Tool) fn.Function {
+	return fn.Define(needs(ff, certifySpec), fn.Body[certifyParams]{
+		Price: func(*certifyParams, []*media.Info) fn.Price {
+			return fn.Price{CPUSeconds: 3, Memory: 512 << 20, Cores: 1}
+		},
+		Run: func(ctx fn.Context, call *fn.Call, p *certifyParams) (*fn.Result, error) {
+			return runCertify(ctx, ff, call, p)
+		},
+	})
+}
+
+func runCertify(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *certifyParams) (*fn.Result, error) {
+	began := time.Now()
+	var plan slice.Plan
+	if err := call.Document("plan", &plan); err != nil {
+		return nil, err
+	}
+	if plan.Promise == nil {
+		return nil, errs.New(errs.Internal, "assemble", "the plan promises nothing: it does not slice")
+	}
+	m, err := measure(ctx, ff, call, &plan)
+	if err != nil {
+		return nil, err
+	}
+	call.Report(fn.Progress{Done: 0.5})
+	if p.Pictures && int64(len(m.Result.MainVideo().FrameList)) == plan.Promise.Frames {
+		if m.Order, err = compareOrder(ctx, ff, call, &plan); err != nil {
+			return nil, err
+		}
+	}
+	if p.Sound {
+		if m.Sound, err = compareSound(ctx, ff, call, plan.Promise, len(m.Result.Audio)); err != nil {
+			return nil, err
+		}
+	}
+	raw, err := json.Marshal(slice.Certify(*plan.Promise, *m))
+	if err != nil {
+		return nil, errs.New(errs.Internal, "assemble", "encode certificate: %w", err)
+	}
+	call.Report(fn.Progress{Done: 1})
+	return &fn.Result{Facts: raw, Usage: fn.Usage{WallSeconds: time.Since(began).Seconds()}}, nil
+}
+
+// measure reads result and source as far as the promise speaks of them.
+func measure(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, plan *slice.Plan) (*slice.Measured, error) {
+	in, p := call.In("result"), plan.Promise
+	info, err := source.Facts(ctx, ff, nil, in, source.Want{Frames: true})
+	if err != nil {
+		return nil, errs.Wrap("result", err)
+	}
+	if v := info.MainVideo(); p.HDR != nil && v != nil && v.HDR == nil {
+		// The data may be kept in the pictures alone.
+		if info, err = source.Facts(ctx, ff, nil, in, source.Want{Frames: true, Probe: true}); err != nil {
+			return nil, errs.Wrap("result", err)
+		}
+	}
+	v := info.MainVideo()
+	if v == nil {
+		return nil, errs.New(errs.Invalid, "result", "no picture track")
+	}
+	m := &slice.Measured{Result: info}
+	var config []byte
+	if in.Demuxer == "mov" {
+		t, err := readTables(in.Data, in.Size)
+		if err != nil {
+			return nil, errs.Wrap("result", err)
+		}
+		m.Coded, config = t.Coded, t.Config
+	}
+	if m.Seams, err = seams(in.Data, in.Size, v, config, p.Joints); err != nil {
+		return nil, errs.Wrap("result", err)
+	}
+	if p.Rate.Known() {
+		return m, nil
+	}
+	from, err := source.Facts(ctx, ff, nil, call.In("source"), source.Want{Frames: true})
+	if err != nil {
+		return nil, errs.Wrap("source", err)
+	}
+	if v := from.MainVideo(); v != nil && v.TimeBase.Reduce() == p.TimeBase.Reduce() {
+		for _, f := range v.FrameList {
+			m.Source = append(m.Source, f.PTS)
+		}
+	}
+	return m, nil
+}

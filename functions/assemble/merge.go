@@ -1,0 +1,210 @@
+package assemble
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/core/slice"
+	"github.com/mediafn/mediafn/functions/internal/source"
+	"github.com/mediafn/mediafn/tools/ffmpeg"
+)
+
+// merge.go: assemble.merge makes one file of the slices of a plan.
+
+var mergeSpec = fn.Spec{
+	Name:    "assemble.merge",
+	Version: "1",
+	Summary: "Merge processed slices and the sound into one file",
+	Doc: "Joins the slices' pictures in order by copying, at the times the plan promises — never at measured ones, which drift — and muxes the sound, " +
+		"the source's tags, chapters and subtitles in the same pass. The first timestamp is that of the source. " +
+		"Slices whose parameter sets differ are joined all the same, with the sets repeated in the stream; the certificate tells.",
+	Inputs: []fn.Slot{
+		{Name: "slices", Kinds: []media.Kind{media.Video}, Min: 1, Help: "the slices, in order"},
+		{Name: "sound", Kinds: []media.Kind{media.Audio, media.Video}, Max: 1, Help: "all sound, on the source's time line"},
+		{Name: "source", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "tags, chapters and subtitles are taken from it"},
+		{Name: "plan", Kinds: []media.Kind{media.Text}, Min: 1, Max: 1, Help: "the facts of slice.plan"},
+	},
+	Outputs: []fn.Slot{{Name: "video", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "the whole"}},
+	Purity:  fn.Equivalent,
+	Timeout: fn.Timeout{Base: 2 * time.Minute, Factor: 20},
+	Hidden:  true,
+}
+
+type mergeParams struct{}
+
+// MergeFacts is the facts object of assemble.merge.
+type MergeFacts struct {
+	Slices        int      `json:"slices"`
+	Container     string   `json:"container"`
+	ParameterSets string   `json:"parameter_sets"` // equal | different
+	LeftOut       []string `json:"left_out"`       // tracks of the source the container cannot hold
+	Warnings      []string `json:"warnings"`       // of the muxer
+}
+
+// Merge returns assemble.merge. Without ffmpeg the function loads but refuses.
+func Merge(ff *ffmpeg.Tool) fn.Function {
+	return fn.Define(needs(ff, mergeSpec), fn.Body[mergeParams]{
+		Price: func(_ *mergeParams, inputs []*media.Info) fn.Price { return priceCopy(inputs) },
+		Run: func(ctx fn.Context, call *fn.Call, _ *mergeParams) (*fn.Result, error) {
+			return runMerge(ctx, ff, call)
+		},
+	})
+}
+
+// needs says why a function cannot run without ffmpeg.
+func needs(ff *ffmpeg.Tool, spec fn.Spec) fn.Spec {
+	if ff == nil {
+		spec.Missing = "ffmpeg missing"
+	}
+	return spec
+}
+
+// priceCopy: copying runs at about 150 MB/s, twice, since the index is moved
+// to the front; 0.5 s for starting.
+func priceCopy(inputs []*media.Info) fn.Price {
+	p := fn.Price{CPUSeconds: 0.5, Memory: 192 << 20, Cores: 1}
+	for _, i := range inputs {
+		if i != nil {
+			p.CPUSeconds += float64(i.Size) / 75e6
+		}
+	}
+	return p
+}
+
+func runMerge(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call) (*fn.Result, error) {
+	var plan slice.Plan
+	if err := call.Document("plan", &plan); err != nil {
+		return nil, err
+	}
+	slices := call.All("slices")
+	if !plan.Sliced || plan.Promise == nil || len(slices) != len(plan.Segments) {
+		return nil, errs.New(errs.Internal, "assemble", "%d slices for a plan of %d", len(slices), len(plan.Segments))
+	}
+	out, err := fileOf(plan.Assembly.Container)
+	if err != nil {
+		return nil, err
+	}
+	info, err := source.Facts(ctx, ff, nil, call.In("source"), source.Want{})
+	if err != nil {
+		return nil, errs.Wrap("source", err)
+	}
+	equal, rotation, err := sameSets(ctx, ff, slices)
+	if err != nil {
+		return nil, err
+	}
+	facts := MergeFacts{Slices: len(slices), Container: plan.Assembly.Container, ParameterSets: "equal", LeftOut: []string{}, Warnings: []string{}}
+	if !equal {
+		facts.ParameterSets = "different"
+	}
+
+	scale := plan.Promise.Scale
+	job := ffmpeg.Job{WritePaths: []string{call.Dir}, Dir: call.Dir, Stall: 5 * time.Minute,
+		Duration: plan.Promise.TimeBase.Seconds(plan.Promise.EndPTS - plan.Promise.FirstPTS), Progress: progress(call)}
+	args, left, err := mergeArgs(&job, call, &plan, info, !equal)
+	if err != nil {
+		return nil, err
+	}
+	if rotation != 0 {
+		// The demuxer of lists drops the display matrix. FFmpeg counts against the clock.
+		args = append(args, "-metadata:s:v:0", "rotate="+strconv.Itoa(rotation))
+	}
+	facts.LeftOut = append(facts.LeftOut, left...)
+	path := filepath.Join(call.Dir, out.name)
+	job.Args = append(args, out.args(scale, path)...)
+	stats, err := ff.Run(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	facts.Warnings = append(facts.Warnings, stats.Warnings...)
+	return result(out, path, facts, stats)
+}
+
+// mergeArgs is the command line up to the options of the output.
+func mergeArgs(job *ffmpeg.Job, call *fn.Call, plan *slice.Plan, info *media.Info, inBand bool) (args, left []string, err error) {
+	offsets := slice.Offsets(plan.Segments)
+	at := make([]float64, len(offsets))
+	for i, o := range offsets {
+		at[i] = float64(o) / float64(plan.Promise.Scale)
+	}
+	durations := micros(at)
+	var pieces []piece
+	for i, in := range call.All("slices") {
+		pieces = append(pieces, piece{in: in, duration: durations[i]})
+	}
+	list, err := row(job, call.Dir, pieces, plan.Promise.TimeBase.Seconds(plan.Promise.FirstPTS), inBand)
+	if err != nil {
+		return nil, nil, err
+	}
+	args = append([]string{"-copyts"}, list...)
+	maps, next := []string{"-map", "0:v:0"}, 1
+	if sound := call.In("sound"); sound != nil {
+		in, err := source.Open(sound).Args()
+		if err != nil {
+			return nil, nil, err
+		}
+		source.Grant(job, sound)
+		args, maps = append(args, in...), append(maps, "-map", "1:a")
+		next = 2
+	}
+	in, err := source.Open(call.In("source")).Args()
+	if err != nil {
+		return nil, nil, err
+	}
+	source.Grant(job, call.In("source"))
+	args = append(args, in...)
+	maps = append(maps, "-c", "copy")
+	extras, left := files[plan.Assembly.Container].extras(info, next)
+	return append(append(args, maps...), extras...), left, nil
+}
+
+// sameSets reports whether all slices are coded with the same parameter sets,
+// and how far the first is to be turned to be seen upright.
+func sameSets(ctx fn.Context, ff *ffmpeg.Tool, slices []*fn.Input) (equal bool, rotation int, err error) {
+	info, err := source.Facts(ctx, ff, nil, slices[0], source.Want{})
+	if err != nil {
+		return false, 0, errs.Wrap("slice 0", err)
+	}
+	if v := info.MainVideo(); v != nil {
+		rotation = v.Rotation
+	}
+	var first tables
+	for i, in := range slices {
+		t, err := readTables(in.Data, in.Size)
+		if err != nil {
+			return false, 0, errs.Wrap("slice "+strconv.Itoa(i), err)
+		}
+		if i == 0 {
+			first = t
+		} else if t.Entry != first.Entry || !bytes.Equal(t.Config, first.Config) {
+			return false, rotation, nil
+		}
+	}
+	return true, rotation, nil
+}
+
+// progress passes ffmpeg's reports on.
+func progress(call *fn.Call) func(ffmpeg.Progress) {
+	return func(p ffmpeg.Progress) {
+		call.Report(fn.Progress{Done: p.Percent / 100, Frames: p.Frames, Speed: p.Speed})
+	}
+}
+
+// result is a finished file with its facts.
+func result(out file, path string, facts any, s ffmpeg.Stats) (*fn.Result, error) {
+	raw, err := json.Marshal(facts)
+	if err != nil {
+		return nil, errs.New(errs.Internal, "assemble", "encode facts: %w", err)
+	}
+	return &fn.Result{
+		Outputs: []fn.Output{{Slot: "video", Name: out.name, Path: path, Kind: media.Video, Mime: out.mime}},
+		Facts:   raw,
+		Usage: fn.Usage{CPUSeconds: (s.User + s.System).Seconds(), WallSeconds: s.Wall.Seconds(), MaxMemory: s.MaxRSS,
+			OutputDuration: s.OutTime.Seconds()},
+	}, nil
+}

@@ -1,0 +1,147 @@
+package assemble
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/slice"
+	"github.com/mediafn/mediafn/functions/internal/source"
+	"github.com/mediafn/mediafn/tools/ffmpeg"
+)
+
+// Two slices of equal length in each other's place give perfect timestamps.
+// Only the pictures tell, so tiny ones from slice starts of the result are
+// compared with those of the source. A function may change how pictures look;
+// hence it is not asked how alike they are, but which place each resembles.
+const (
+	thumb    = 16 // pixels a side
+	compared = 12 // slices looked at, spread evenly; each costs two seeks
+	batch    = 4  // decoders open at once
+	distinct = 0.15
+)
+
+// compareOrder looks at up to [compared] slices.
+func compareOrder(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, plan *slice.Plan) (*slice.Order, error) {
+	n := min(len(plan.Segments), compared)
+	if n < 2 {
+		return nil, nil
+	}
+	at := make([]float64, n)
+	order := make([]int, n)
+	for i := range n {
+		s := plan.Segments[i*(len(plan.Segments)-1)/(n-1)]
+		order[i], at[i] = s.Order, s.TimeBase.Seconds(s.Start)
+	}
+	want, err := thumbs(ctx, ff, call.In("source"), at)
+	if err != nil {
+		return nil, errs.Wrap("source", err)
+	}
+	got, err := thumbs(ctx, ff, call.In("result"), at)
+	if err != nil {
+		return nil, errs.Wrap("result", err)
+	}
+	o := &slice.Order{Compared: n}
+	for _, i := range misplaced(got, want) {
+		o.Misplaced = append(o.Misplaced, order[i])
+	}
+	return o, nil
+}
+
+// misplaced lists the pictures of got that resemble another one of want far
+// more than their own. Where all look alike, nothing can be told.
+func misplaced(got, want [][]float64) (bad []int) {
+	for i := range got {
+		own := distance(got[i], want[i])
+		for j := range want {
+			if own > distinct && distance(got[i], want[j]) < own/2 {
+				bad = append(bad, i)
+				break
+			}
+		}
+	}
+	return bad
+}
+
+// distance is the mean difference of two normalised pictures, in standard
+// deviations.
+func distance(a, b []float64) float64 {
+	sum := 0.0
+	for i := range a {
+		sum += math.Abs(a[i] - b[i])
+	}
+	return sum / float64(len(a))
+}
+
+// normalise takes brightness and contrast out of a picture.
+func normalise(pixels []byte) []float64 {
+	out := make([]float64, len(pixels))
+	mean, spread := 0.0, 0.0
+	for _, p := range pixels {
+		mean += float64(p) / float64(len(pixels))
+	}
+	for i, p := range pixels {
+		out[i] = float64(p) - mean
+		spread += out[i] * out[i] / float64(len(pixels))
+	}
+	spread = max(math.Sqrt(spread), 1)
+	for i := range out {
+		out[i] /= spread
+	}
+	return out
+}
+
+// thumbs decodes one tiny picture at each of the times (seconds on the file's
+// own time line).
+func thumbs(ctx fn.Context, ff *ffmpeg.Tool, in *fn.Input, at []float64) ([][]float64, error) {
+	var all [][]float64
+	for len(at) > 0 {
+		n := min(batch, len(at))
+		var out bytes.Buffer
+		job := ffmpeg.Job{Stdout: &out}
+		source.Grant(&job, in)
+		args, err := thumbArgs(in, at[:n])
+		if err != nil {
+			return nil, err
+		}
+		job.Args = args
+		if _, err := ff.Run(ctx, job); err != nil {
+			return nil, err
+		}
+		if out.Len() < n*thumb*thumb {
+			return nil, errs.New(errs.Invalid, "assemble", "%d bytes of pictures where %d were expected", out.Len(), n*thumb*thumb)
+		}
+		for i := range n {
+			all = append(all, normalise(out.Bytes()[i*thumb*thumb:][:thumb*thumb]))
+		}
+		at = at[n:]
+	}
+	return all, nil
+}
+
+// thumbArgs opens the file once for each time and stacks the pictures found.
+// It looks 2 ms early, so that rounding cannot skip the frame itself.
+func thumbArgs(in *fn.Input, at []float64) ([]string, error) {
+	args := []string{"-copyts"}
+	var graph strings.Builder
+	for i, t := range at {
+		a, err := seekTo(in, t)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, a...)
+		fmt.Fprintf(&graph, "[%d:v:0]trim=start=%.6f,trim=end_frame=1,setpts=0,scale=%d:%d:flags=area,format=gray,setsar=1[t%d];", i, t-0.002, thumb, thumb, i)
+	}
+	for i := range at {
+		fmt.Fprintf(&graph, "[t%d]", i)
+	}
+	if len(at) > 1 {
+		fmt.Fprintf(&graph, "vstack=inputs=%d[all]", len(at))
+	} else {
+		graph.WriteString("null[all]")
+	}
+	return append(args, "-filter_complex", graph.String(), "-map", "[all]", "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "gray", "pipe:1"), nil
+}

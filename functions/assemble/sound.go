@@ -1,0 +1,126 @@
+package assemble
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/slice"
+	"github.com/mediafn/mediafn/functions/internal/source"
+	"github.com/mediafn/mediafn/tools/ffmpeg"
+)
+
+// Timestamps cannot prove that sound stays with the pictures: priming may or
+// may not be cut off, gaps may be filled. So stretches of the sound itself are
+// laid over each other.
+const (
+	earRate   = 8000 // Hz
+	earLength = 3.0  // seconds of a stretch
+	earReach  = 1200 // samples looked to either side: 150 ms
+	earTracks = 2    // tracks compared
+)
+
+// compareSound measures the lag of the result's sound near the start, in the
+// middle and near the end.
+func compareSound(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *slice.Promise, tracks int) (all []slice.Shift, err error) {
+	first := p.TimeBase.Seconds(p.FirstPTS)
+	for t := range min(tracks, len(p.Sound), earTracks) {
+		length := p.Sound[t].Duration
+		if length < earLength {
+			continue
+		}
+		var at []float64
+		for _, part := range []float64{0.03, 0.5, 0.97} {
+			at = append(at, first+p.Sound[t].Offset+part*(length-earLength))
+		}
+		want, err := hear(ctx, ff, call.In("source"), t, at)
+		if err != nil {
+			return nil, errs.Wrap("source", err)
+		}
+		got, err := hear(ctx, ff, call.In("result"), t, at)
+		if err != nil {
+			return nil, errs.Wrap("result", err)
+		}
+		for i := range at {
+			lag, clear := shift(want[i], got[i])
+			all = append(all, slice.Shift{Track: t, At: at[i], Lag: lag, Clear: clear})
+		}
+	}
+	return all, nil
+}
+
+// shift finds how many seconds b lies behind a, by cross-correlation. A tone
+// matches itself at every period: the smallest shift that is as good as any
+// is taken.
+func shift(a, b []float64) (lag float64, clear bool) {
+	score := func(k int) float64 {
+		ab, aa, bb := 0.0, 0.0, 0.0
+		for i := earReach; i < len(a)-earReach; i++ {
+			x, y := a[i], b[i+k]
+			ab, aa, bb = ab+x*y, aa+x*x, bb+y*y
+		}
+		if aa < 1 || bb < 1 { // silence, one quantisation step loud at most
+			return 0
+		}
+		return ab / math.Sqrt(aa*bb)
+	}
+	best, at := 0.0, 0
+	for d := 0; d <= earReach; d++ {
+		for _, k := range []int{d, -d} {
+			if s := score(k); s > best*1.001+1e-9 {
+				best, at = s, k
+			}
+		}
+	}
+	return float64(at) / earRate, best > 0.5
+}
+
+// hear decodes stretches of one sound track, mono, on the file's own time line.
+func hear(ctx fn.Context, ff *ffmpeg.Tool, in *fn.Input, track int, at []float64) ([][]float64, error) {
+	var out bytes.Buffer
+	job := ffmpeg.Job{Stdout: &out}
+	source.Grant(&job, in)
+	args := []string{"-copyts"}
+	var graph strings.Builder
+	for i, t := range at {
+		a, err := seekTo(in, t-0.5)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, a...)
+		fmt.Fprintf(&graph, "[%d:a:%d]atrim=start=%.6f:end=%.6f,asetpts=PTS-%.6f/TB,aresample=%d:async=1:first_pts=0,aformat=sample_fmts=s16:channel_layouts=mono,apad,atrim=end=%.1f[s%d];",
+			i, track, t, t+earLength, t, earRate, earLength, i)
+	}
+	for i := range at {
+		fmt.Fprintf(&graph, "[s%d]", i)
+	}
+	fmt.Fprintf(&graph, "concat=n=%d:v=0:a=1[all]", len(at))
+	job.Args = append(args, "-filter_complex", graph.String(), "-map", "[all]", "-f", "s16le", "-c:a", "pcm_s16le", "pipe:1")
+	if _, err := ff.Run(ctx, job); err != nil {
+		return nil, err
+	}
+	all := make([][]float64, len(at))
+	n := int(earLength * earRate)
+	for i := range all {
+		all[i] = make([]float64, n)
+		for k := range all[i] {
+			if o := 2 * (i*n + k); o+2 <= out.Len() {
+				all[i][k] = float64(int16(binary.LittleEndian.Uint16(out.Bytes()[o:])))
+			}
+		}
+	}
+	return all, nil
+}
+
+// seekTo opens in at the entry point before t, a time on the file's own time
+// line, and leaves it to a filter to cut exactly.
+func seekTo(in *fn.Input, t float64) ([]string, error) {
+	open := source.Open(in)
+	open.Seek = new(max(t, 0))
+	open.Extra = append(open.Extra, "-threads", "1", "-seek_timestamp", "1", "-noaccurate_seek")
+	return open.Args()
+}
