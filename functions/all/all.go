@@ -3,7 +3,10 @@ package all
 
 import (
 	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/functions/derive"
 	"github.com/mediafn/mediafn/functions/generate"
+	"github.com/mediafn/mediafn/functions/image"
+	"github.com/mediafn/mediafn/functions/inspect"
 	"github.com/mediafn/mediafn/tools/engine"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 )
@@ -18,6 +21,10 @@ type Tools struct {
 // Menu lists them.
 func Menu(t Tools) *fn.Registry {
 	return fn.NewRegistry(
+		derive.Audio(t.FFmpeg),
+		derive.Frames(t.FFmpeg),
 		generate.Noop(),
+		image.Transform(t.Engine),
+		inspect.Probe(t.FFmpeg, t.Engine),
 	)
 }
