@@ -137,6 +137,9 @@ type Assembly struct {
 	Height int          `json:"height,omitempty"` // then only portrait or landscape is held to the source's
 	Color  *media.Color `json:"color,omitempty"`  // tags of the result; nil = the source's
 	SDR    bool         `json:"sdr,omitempty"`    // HDR metadata is dropped on purpose (tone-mapped)
+	// Whole, if not empty, says why this call is not sliced though the function
+	// could be: its result is not the source's whole length, for instance.
+	Whole string `json:"whole,omitempty"`
 	// MaxRate (bit/s) and BufSize (bit) of the encoder's VBV, if one was asked for.
 	MaxRate int64 `json:"max_rate,omitempty"`
 	BufSize int64 `json:"buf_size,omitempty"`
