@@ -227,3 +227,8 @@ func label(host string) string {
 	}
 	return string(out)
 }
+
+// Count tells how many tasks are in a state.
+func (a *App) Count(ctx context.Context, in task.State) (int, error) {
+	return a.parts.store.Count(ctx, in)
+}

@@ -30,6 +30,7 @@ type commands struct {
 	Config kong.ConfigFlag `name:"config" help:"Configuration file (YAML or JSON)." placeholder:"FILE"`
 
 	Serve serveCmd `cmd:"" help:"Play roles of mediafn; all of them by default."`
+	Bench benchCmd `cmd:"" help:"Measure this machine."`
 }
 
 // std are the streams of one invocation.

@@ -157,3 +157,13 @@ func (s *Store) Work(ctx context.Context, taskID string) ([]task.Work, error) {
 	all, err := collect(rows, err, scanWork)
 	return all, classify("state.work", err)
 }
+
+// Count tells how many tasks are in a state.
+func (s *Store) Count(ctx context.Context, in task.State) (n int, err error) {
+	rows, err := s.query(ctx, `SELECT COUNT(*) FROM tasks WHERE state = ?`, string(in))
+	all, err := collect(rows, err, func(rows *sql.Rows) (n int, err error) { return n, rows.Scan(&n) })
+	if err != nil {
+		return 0, classify("state.count", err)
+	}
+	return all[0], nil
+}

@@ -1,0 +1,52 @@
+# The two commands a newcomer needs: make run, make test.
+
+GO      ?= go
+BIN     := bin
+PKGS    := ./...
+export GOFLAGS ?= -buildvcs=false
+
+.PHONY: run test build setup lint race fuzz chaos bench generate clean
+
+## run: install what is missing, build, start mediafn and send it a sliced transcode of FILE
+run: build
+	@FILE="$(FILE)" KEEP="$(or $(KEEP),1)" sh scripts/run.sh
+
+## test: install what is missing, check the code, run every suite
+test: build lint
+	$(GO) test -timeout 20m $(PKGS)
+
+build: setup
+	CGO_ENABLED=0 $(GO) build -o $(BIN)/mediafn ./cmd/mediafn
+	CGO_ENABLED=1 $(GO) build -o $(BIN)/mediafn-engine ./cmd/mediafn-engine
+
+setup:
+	@sh scripts/setup.sh
+
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt"; exit 1; }
+	$(GO) vet $(PKGS)
+	$(GO) tool staticcheck $(PKGS)
+
+## race: the suites under the race detector
+race: build
+	CGO_ENABLED=1 $(GO) test -race -timeout 60m $(PKGS)
+
+## chaos: kill the server again and again at random moments (ROUNDS, SEED)
+chaos: build
+	$(GO) test -count=1 -timeout 60m ./e2e -run Chaos -chaos.rounds=$(or $(ROUNDS),40) -chaos.seed=$(or $(SEED),0)
+
+## fuzz: every parser for FUZZTIME
+fuzz:
+	@sh scripts/fuzz.sh $(or $(FUZZTIME),30s)
+
+## bench: figures of docs/benchmarks.md
+bench: build
+	$(BIN)/mediafn bench control
+	$(BIN)/mediafn bench slice $(FILE)
+
+## generate: rewrite goldens and generated documents
+generate: build
+	$(GO) test ./... -run 'Golden|Generated|Docs' -update
+
+clean:
+	rm -rf $(BIN) data
