@@ -257,6 +257,55 @@ func compare(t *testing.T, path, rate string) {
 	}
 }
 
+func TestGOPs(t *testing.T) {
+	base := cat(lavfi(src25), []string{"-c:v", "libx264", "-preset", "veryfast", "-g", "10", "-bf", "3", "-x264-params"})
+	hevc := cat(lavfi(src25), []string{"-c:v", "libx265", "-preset", "veryfast", "-tag:v", "hvc1", "-x265-params"})
+	for _, c := range []struct {
+		file   string
+		args   []string
+		closed bool
+	}{
+		{"a.mp4", cat(base, []string{"open-gop=0:scenecut=0:b-adapt=0"}), true},
+		{"b.mp4", cat(base, []string{"open-gop=1:scenecut=0:b-adapt=0"}), false},
+		{"b.mkv", cat(base, []string{"open-gop=1:scenecut=0:b-adapt=0"}), false},
+		{"c.mp4", cat(hevc, []string{"log-level=error:keyint=10:open-gop=0"}), true},
+		{"d.mp4", cat(hevc, []string{"log-level=error:keyint=10:open-gop=1"}), false},
+		{"d.mkv", cat(hevc, []string{"log-level=error:keyint=10:open-gop=1"}), false},
+	} {
+		v := read(t, generate(t, c.file, c.args...), Options{Keys: true, Frames: true}).Video[0]
+		if v.GOP.Closed == nil || *v.GOP.Closed != c.closed || len(v.GOP.Keys) < 4 {
+			t.Errorf("%s: closed %v, %d keys; want closed %v", c.file, v.GOP.Closed, len(v.GOP.Keys), c.closed)
+		}
+	}
+	// Periodic intra refresh marks recovery points as keys; only the first is one.
+	v := read(t, generate(t, "r.mp4", cat(base, []string{"intra-refresh=1:bframes=0:ref=1"})...), Options{Keys: true}).Video[0]
+	if len(v.GOP.Keys) != 1 {
+		t.Errorf("intra refresh: %d keys", len(v.GOP.Keys))
+	}
+}
+
+type counter struct {
+	*bytes.Reader
+	reads int
+}
+
+func (c *counter) ReadAt(b []byte, off int64) (int, error) { c.reads++; return c.Reader.ReadAt(b, off) }
+
+func TestFewReads(t *testing.T) {
+	b, f := load(t, generate(t, "a.mp4", cat(lavfi("testsrc2=s=320x180:r=25:d=3"), lavfi("sine=d=3"), []string{"-c:v", "libx264", "-preset", "ultrafast", "-qp", "1"})...))
+	c := &counter{Reader: bytes.NewReader(b)}
+	if _, err := Read(context.Background(), c, int64(len(b)), f, Options{}); err != nil || c.reads > 2 {
+		t.Errorf("%d reads of %d bytes, %v", c.reads, len(b), err)
+	}
+}
+
+func TestTimecode(t *testing.T) {
+	i := read(t, generate(t, "a.mov", cat(lavfi(src25), []string{"-c:v", "prores_ks", "-timecode", "01:02:03:04"})...), Options{})
+	if len(i.Other) != 1 || i.Other[0].Type != "timecode" || i.Other[0].Tags["timecode"] != "01:02:03:04" || i.Video[0].Profile == "" || !i.Video[0].GOP.AllIntr {
+		t.Errorf("%+v, %+v", i.Other, i.Video[0])
+	}
+}
+
 func TestHDR10(t *testing.T) {
 	for _, name := range []string{"hdr.mp4", "hdr.mkv"} {
 		v := read(t, generate(t, name, cat(lavfi("testsrc2=s=160x96:r=25:d=0.4"), hdr10)...), Options{}).Video[0]
@@ -357,7 +406,7 @@ var tiny = []string{"-f", "lavfi", "-i", "color=s=16x16:r=5:d=1", "-f", "lavfi",
 
 func FuzzMP4(f *testing.F) { fuzz(f, "a.mp4", "mp4", tiny...) }
 func FuzzFragment(f *testing.F) {
-	fuzz(f, "a.mp4", "mp4", append(tiny, "-movflags", "frag_keyframe+empty_moov")...)
+	fuzz(f, "a.mp4", "mp4", cat(tiny, []string{"-movflags", "frag_keyframe+empty_moov"})...)
 }
 func FuzzMatroska(f *testing.F) { fuzz(f, "a.mkv", "matroska", tiny...) }
 

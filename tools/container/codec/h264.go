@@ -32,7 +32,9 @@ func (r *bitReader) vui(p *Params) {
 		full := r.flag()
 		if r.flag() {
 			prim, trc, matrix := int(r.u(8)), int(r.u(8)), int(r.u(8))
+			loc := p.Color.ChromaLoc
 			p.Color = Colour(prim, trc, matrix)
+			p.Color.ChromaLoc = loc
 		}
 		p.Color.Range = Range(full)
 	}
