@@ -3,6 +3,7 @@ package all
 
 import (
 	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/functions/assemble"
 	"github.com/mediafn/mediafn/functions/derive"
 	"github.com/mediafn/mediafn/functions/generate"
 	"github.com/mediafn/mediafn/functions/image"
@@ -21,6 +22,9 @@ type Tools struct {
 // Menu lists them.
 func Menu(t Tools) *fn.Registry {
 	return fn.NewRegistry(
+		assemble.Certify(t.FFmpeg),
+		assemble.Merge(t.FFmpeg),
+		assemble.Publish(),
 		derive.Audio(t.FFmpeg),
 		derive.Frames(t.FFmpeg),
 		generate.Noop(),

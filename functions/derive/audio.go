@@ -358,7 +358,7 @@ func (r *loudnessReader) Write(b []byte) (int, error) {
 	return r.each(b, func(line string) {
 		name, value, _ := strings.Cut(line, "=")
 		f, err := strconv.ParseFloat(value, 64)
-		if err != nil || math.IsNaN(f) {
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
 			return
 		}
 		switch name {

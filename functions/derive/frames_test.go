@@ -412,3 +412,27 @@ func distance(t testing.TB, a, b string) float64 {
 	}
 	return sum / n
 }
+
+// Whatever is printed, and however it is cut into writes, is taken in without
+// harm and gives the same.
+func FuzzPrinted(f *testing.F) {
+	f.Add([]byte("frame:0 pts:7 pts_time:1\nlavfi.r128.I=-23.1\nlavfi.r128.true_peak=0.5\n"), 3)
+	f.Add([]byte("frame: pts:\n=\nlavfi.r128.I=NaN\n"), 1)
+	f.Fuzz(func(t *testing.T, text []byte, cut int) {
+		if cut < 0 || cut > len(text) {
+			cut = len(text) / 2
+		}
+		var whole, parts stampReader
+		_, _ = whole.Write(text)
+		_, _ = parts.Write(text[:cut])
+		_, _ = parts.Write(text[cut:])
+		if len(text) < 4096 && !cmp.Equal(whole.PTS, parts.PTS) {
+			t.Errorf("%v, in parts %v", whole.PTS, parts.PTS)
+		}
+		var heard loudnessReader
+		_, _ = heard.Write(text)
+		if m := heard.decide(-16, -1); math.IsNaN(m.Gain) || math.IsInf(m.Gain, 0) {
+			t.Errorf("%+v", m)
+		}
+	})
+}
