@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"runtime/pprof"
+	"strings"
 
 	"github.com/mediafn/mediafn/app/bench"
 )
 
 type benchCmd struct {
 	Control benchControlCmd `cmd:"" help:"Tasks of a function that does nothing, durable, end to end."`
+	Slice   benchSliceCmd   `cmd:"" help:"A sliced transcode beside plain ffmpeg with the same settings."`
 }
 
 type benchControlCmd struct {
@@ -43,6 +45,36 @@ func (b *benchControlCmd) Run(ctx context.Context, std *std) error {
   memory     %8.0f MiB peak
 `, r.Tasks, r.Clients, r.AcceptedRate, r.AcceptP50, r.AcceptP99, r.CompletedRate, r.DoneSeconds, r.CPUPerTaskMs,
 		r.ReferenceRate, r.Ratio, r.MaxResidentMiB)
+	return err
+}
+
+type benchSliceCmd struct {
+	File   string `arg:"" type:"existingfile" help:"The video to transcode."`
+	Height int    `default:"720" help:"Height of the result."`
+	Preset string `default:"medium" help:"Preset of x264."`
+	CRF    int    `name:"crf" default:"23" help:"Quality of x264."`
+	Rounds int    `default:"3" help:"Runs of each, by turns; medians are compared."`
+	Dir    string `help:"Folder to work in. Default: the system's temporary folder."`
+	JSON   bool   `name:"json" help:"Print JSON."`
+}
+
+func (b *benchSliceCmd) Run(ctx context.Context, std *std) error {
+	r, err := bench.Slice(ctx, bench.SliceOptions{
+		File: b.File, Height: b.Height, Preset: b.Preset, CRF: b.CRF, Rounds: max(b.Rounds, 1), Dir: b.Dir,
+	})
+	if err != nil {
+		return err
+	}
+	if b.JSON {
+		return json.NewEncoder(std.out).Encode(r)
+	}
+	_, err = fmt.Fprintf(std.out, `%s
+             wall        CPU         bytes
+  ffmpeg   %8.2f s  %8.2f s  %10d
+  mediafn  %8.2f s  %8.2f s  %10d   %d slices, certified: %t
+  ratio    %8.3f    %8.3f    %10.3f   mediafn ÷ ffmpeg, medians of %d interleaved runs
+`, strings.Join(r.Command, " "), r.Plain.Wall, r.Plain.CPU, r.Plain.Bytes, r.Sliced.Wall, r.Sliced.CPU, r.Sliced.Bytes,
+		r.Slices, r.Certified, r.WallRatio, r.CPURatio, r.SizeRatio, r.Rounds)
 	return err
 }
 
