@@ -51,14 +51,15 @@ func wanted(length float64, workers int, force bool) wish {
 // cutter knows where a track can be cut.
 type cutter struct {
 	v      *media.VideoStream
-	usable []media.Key    // keyframes a part may start at
+	keys   []media.Key
+	usable []media.Key    // those a part may start at
 	rate   media.Rational // of the result, if it is not the source's
 	step   int64          // ticks from frame to frame if constant, else 0
 }
 
 func newCutter(v *media.VideoStream, rate media.Rational) *cutter {
-	c := &cutter{v: v}
-	constant := v.VFR != nil && !*v.VFR && v.FrameRate.Known() && v.FrameRate.Num > 0
+	c := &cutter{v: v, keys: entries(v)}
+	constant := constantRate(v)
 	if rate.Known() && rate.Num > 0 && rate.Den > 0 && !(constant && rate.Reduce() == v.FrameRate.Reduce()) {
 		c.rate = rate.Reduce()
 	}
@@ -69,7 +70,7 @@ func newCutter(v *media.VideoStream, rate media.Rational) *cutter {
 			c.step = period / unit
 		}
 	}
-	for _, k := range v.GOP.Keys {
+	for _, k := range c.keys {
 		if c.aligned(k.PTS) {
 			c.usable = append(c.usable, k)
 		}
@@ -104,11 +105,10 @@ func product(a, b int64) (int64, bool) {
 }
 
 // keyAt returns the last keyframe at or before a frame.
-func (c *cutter) keyAt(frame int64) media.Key { return c.v.GOP.Keys[c.keyIndex(frame)] }
+func (c *cutter) keyAt(frame int64) media.Key { return c.keys[c.keyIndex(frame)] }
 
 func (c *cutter) keyIndex(frame int64) int {
-	keys := c.v.GOP.Keys
-	return max(sort.Search(len(keys), func(i int) bool { return keys[i].Frame > frame })-1, 0)
+	return max(sort.Search(len(c.keys), func(i int) bool { return c.keys[i].Frame > frame })-1, 0)
 }
 
 // timeOf returns the exact time of a frame, if it is known: from the list of
@@ -118,13 +118,13 @@ func (c *cutter) timeOf(frame int64) (pts int64, ok bool) {
 		return list[frame].PTS, true
 	}
 	i := c.keyIndex(frame)
-	k := c.v.GOP.Keys[i]
+	k := c.keys[i]
 	if k.Frame == frame {
 		return k.PTS, true
 	}
 	behind := media.Key{Frame: c.v.Frames - 1, PTS: c.v.Timing.LastPTS}
-	if i+1 < len(c.v.GOP.Keys) {
-		behind = c.v.GOP.Keys[i+1]
+	if i+1 < len(c.keys) {
+		behind = c.keys[i+1]
 	}
 	if c.step == 0 || behind.PTS-k.PTS != (behind.Frame-k.Frame)*c.step {
 		return 0, false

@@ -288,6 +288,62 @@ func TestPartsTileTheFrames(t *testing.T) {
 	})
 }
 
+// Cues name times only; the numbers follow from the list of frames, or from a
+// constant rate whose times were rounded to milliseconds.
+func TestKeyframesWithoutNumbers(t *testing.T) {
+	const frames = 3000
+	rate := media.Rational{Num: 60000, Den: 1001}
+	v := media.VideoStream{TimeBase: media.Rational{Num: 1, Den: 1000}, FrameRate: rate, VFR: new(false), Frames: frames, GOP: &media.GOP{}, Timing: &media.Timing{FirstPTS: 23, LastDur: 17}}
+	var want []int64
+	for f := range int64(frames) {
+		pts := 23 + int64(math.Round(float64(f)*1001/60))
+		v.Timing.LastPTS = pts
+		v.FrameList = append(v.FrameList, media.Frame{PTS: pts})
+		if f%70 == 0 {
+			v.GOP.Keys = append(v.GOP.Keys, media.Key{Frame: -1, PTS: pts})
+			want = append(want, f)
+		}
+	}
+	check := func(v media.VideoStream, sliced bool) {
+		t.Helper()
+		r := request(&media.Info{Format: "matroska", Duration: 50, Video: []media.VideoStream{v}})
+		r.Threshold = 10 * time.Second
+		d := slice.Decide(r)
+		if d.Sliced != sliced {
+			t.Fatalf("%s", d.Reason)
+		}
+		at := int64(0)
+		for _, p := range d.Parts {
+			if at%70 != 0 || p.Start != v.FrameList[at].PTS && len(v.FrameList) > 0 {
+				t.Fatalf("frame %d: %+v", at, p)
+			}
+			at += p.Frames
+		}
+	}
+	check(v, true)
+	v.VFR = new(true)
+	check(v, true)
+	list := v.FrameList
+	v.FrameList = nil
+	check(v, false)
+	v.VFR = new(false)
+	v.Frames = frames - 1
+	check(v, false)
+	v.Frames = frames
+	r := request(&media.Info{Format: "matroska", Duration: 50, Video: []media.VideoStream{v}})
+	r.Threshold = 10 * time.Second
+	at := int64(0)
+	for _, p := range slice.Decide(r).Parts {
+		if p.Start != list[at].PTS {
+			t.Fatalf("frame %d is at %d, not %d", at, list[at].PTS, p.Start)
+		}
+		at += p.Frames
+	}
+	if at != frames || len(want) == 0 {
+		t.Fatal(at)
+	}
+}
+
 func TestHostileProfilesDoNotPanic(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		any64 := rapid.OneOf(rapid.Int64(), rapid.Int64Range(-3, 3), rapid.Int64Range(0, 1<<20))

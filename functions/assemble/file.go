@@ -60,7 +60,7 @@ func fileOf(container string) (file, error) {
 // are, counted in 1/scale s where the container lets one choose, and the index
 // stands in front.
 func (f file) args(scale int64, path string) []string {
-	args := []string{"-avoid_negative_ts", "disabled", "-max_interleave_delta", "0"}
+	args := []string{"-avoid_negative_ts", "disabled"}
 	if f.muxer == "mp4" || f.muxer == "mov" {
 		args = append(args, "-movflags", "+faststart")
 		if scale > 0 {

@@ -80,10 +80,12 @@ func (b *bench) input(slot, path string) fn.Input {
 	return fn.Input{Slot: slot, Kind: format.Kind, Format: format.Name, Demuxer: format.Demuxer, Size: st.Size(), Location: path, Data: f}
 }
 
-func (b *bench) facts(path string) *media.Info {
+func (b *bench) facts(path string) *media.Info { return b.look(path, source.Want{Keys: true}) }
+
+func (b *bench) look(path string, want source.Want) *media.Info {
 	b.Helper()
 	in := b.input("source", path)
-	info, err := source.Facts(b.Context(), b.ff, nil, &in, source.Want{Keys: true})
+	info, err := source.Facts(b.Context(), b.ff, nil, &in, want)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -104,13 +106,12 @@ func (b *bench) call(f fn.Function, params string, inputs ...fn.Input) (*fn.Resu
 	return f.Run(b.Context(), &fn.Call{Trace: "t", Params: p, Inputs: inputs, Dir: b.TempDir(), Threads: 1})
 }
 
-// job is a sliced run up to the merge.
+// work is a sliced run up to the merge.
 type work struct {
 	source string
 	plan   slice.Plan
 	slices []string
 	sound  string
-	codec  []string // encoder options of the slices
 }
 
 var x264 = []string{"-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-crf", "30"}
@@ -119,8 +120,15 @@ var x264 = []string{"-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-crf
 func (b *bench) slice(src string, a fn.Assembly, codec []string) *work {
 	b.Helper()
 	info := b.facts(src)
-	w := &work{source: src, codec: codec, plan: slice.Document(slice.Request{Source: info, Spec: fn.Slicing{Mode: fn.Independent},
-		Price: fn.Price{CPUSeconds: info.Duration, Cores: 1}, Assembly: a, Mode: slice.Force, Workers: 4})}
+	plan := func() slice.Plan {
+		return slice.Document(slice.Request{Source: info, Spec: fn.Slicing{Mode: fn.Independent},
+			Price: fn.Price{CPUSeconds: info.Duration, Cores: 1}, Assembly: a, Mode: slice.Force, Workers: 4})
+	}
+	w := &work{source: src, plan: plan()}
+	if w.plan.Code == slice.NoKeyframes { // Matroska at a variable rate: cues alone do not tell
+		info = b.look(src, source.Want{Frames: true})
+		w.plan = plan()
+	}
 	if !w.plan.Sliced {
 		b.Fatalf("%s", w.plan.Reason)
 	}
