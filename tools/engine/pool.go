@@ -217,6 +217,12 @@ func (p *Pool) do(ctx context.Context, what wire.Op, in Input, lim wire.Limits, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if in.File == nil && size > viaMemory {
+		if f, err := wire.MemoryFile(in.Bytes); err == nil { // else over the socket
+			defer f.Close()
+			in = Input{Format: in.Format, File: f, Size: size}
+		}
+	}
 	head := wire.Request{Format: in.Format, Offset: in.Offset, Limits: p.limits(lim), Transform: t}
 	if in.File != nil {
 		head.Size = size
@@ -240,6 +246,10 @@ func (p *Pool) do(ctx context.Context, what wire.Op, in Input, lim wire.Limits, 
 	}
 	return h, body, err
 }
+
+// viaMemory is the size in bytes from which an image is passed as a memory file
+// instead of through the socket.
+const viaMemory = 128 << 10
 
 // limits completes a request's own limits with the pool's.
 func (p *Pool) limits(l wire.Limits) wire.Limits {

@@ -60,7 +60,8 @@ func serve(conn *net.UnixConn, f wire.Frame, in *Buffer) error {
 	before := cpu()
 	usage := func() wire.Usage { return wire.Usage{CPU: cpu() - before, RSS: resident()} }
 	var req wire.Request
-	data, err := receive(conn, f, in, &req)
+	data, release, err := receive(conn, f, in, &req)
+	defer release()
 	if err != nil {
 		var fault *errs.Error
 		if !errors.As(err, &fault) {
@@ -94,36 +95,42 @@ func serve(conn *net.UnixConn, f wire.Frame, in *Buffer) error {
 
 // receive takes the whole request off the connection, whatever is in it, so
 // that an answer can follow. An *errs.Error is for the caller.
-func receive(conn *net.UnixConn, f wire.Frame, in *Buffer, req *wire.Request) ([]byte, error) {
+func receive(conn *net.UnixConn, f wire.Frame, in *Buffer, req *wire.Request) (data []byte, release func(), err error) {
+	release = func() {}
 	data, fault := in.Grow(int(f.Size))
 	if fault != nil {
 		if _, err := io.CopyN(io.Discard, conn, f.Size); err != nil {
-			return nil, err
+			return nil, release, err
 		}
-		return nil, fault
+		return nil, release, fault
 	}
 	if _, err := io.ReadFull(conn, data); err != nil {
-		return nil, err
+		return nil, release, err
 	}
 	if len(f.Header) > 0 {
 		if err := json.Unmarshal(f.Header, req); err != nil {
-			return nil, errs.New(errs.Invalid, op, "request header: %w", err)
+			return nil, release, errs.New(errs.Invalid, op, "request header: %w", err)
 		}
 	}
 	if f.File == nil {
-		return data, nil
+		return data, release, nil
 	}
 	if req.Size < 0 || req.Size > maxInput || req.Offset < 0 {
-		return nil, errs.New(errs.Invalid, op, "%d bytes at %d", req.Size, req.Offset)
+		return nil, release, errs.New(errs.Invalid, op, "%d bytes at %d", req.Size, req.Offset)
+	}
+	if req.Offset == 0 {
+		if data, unmap, ok := wire.Map(f.File, req.Size); ok {
+			return data, unmap, nil
+		}
 	}
 	// Read, not mapped: a file cut short while we work must not kill us.
 	if data, fault = in.Grow(int(req.Size)); fault != nil {
-		return nil, fault
+		return nil, release, fault
 	}
 	if n, err := f.File.ReadAt(data, req.Offset); n < len(data) {
-		return nil, errs.New(errs.Invalid, op, "input ends after %d of %d bytes: %w", n, len(data), err)
+		return nil, release, errs.New(errs.Invalid, op, "input ends after %d of %d bytes: %w", n, len(data), err)
 	}
-	return data, nil
+	return data, release, nil
 }
 
 func refuse(conn *net.UnixConn, id uint64, err error, u wire.Usage) error {
