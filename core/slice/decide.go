@@ -49,10 +49,10 @@ func Decide(r Request) Decision {
 	c := newCutter(v, r.Assembly.FrameRate)
 	cuts := c.cuts(w)
 	if len(cuts) < 2 {
-		if len(c.usable) < 2 && len(v.GOP.Keys) > 1 {
+		if len(c.usable) < 2 && len(c.keys) > 1 {
 			return not(FrameRate, "no keyframe lies on an instant of the result's frame rate %s", r.Assembly.FrameRate)
 		}
-		return not(OneGOP, "%d keyframe(s) in %.1f s leave no place to cut", len(v.GOP.Keys), length)
+		return not(OneGOP, "%d keyframe(s) in %.1f s leave no place to cut", len(c.keys), length)
 	}
 	d := Decision{Sliced: true, Parts: c.parts(cuts, r.Spec)}
 	d.Prediction = r.predict(c, d.Parts)
@@ -115,29 +115,10 @@ func (r *Request) forbidden() *Decision {
 		return no(Repeated, "%d frame(s) share a timestamp with another", t.Repeated)
 	case v.GOP == nil || len(v.GOP.Keys) == 0:
 		return no(NoKeyframes, "no keyframe is known")
-	case !ordered(v):
-		return no(NoKeyframes, "the first frame is no keyframe, or the keyframe index contradicts itself")
+	case entries(v) == nil:
+		return no(NoKeyframes, "the first frame is no keyframe, or the index does not tell which frames the keyframes are")
 	}
 	return nil
-}
-
-// ordered reports whether keys start at the first frame and rise, inside the
-// track, in frames and in time.
-func ordered(v *media.VideoStream) bool {
-	keys, t := v.GOP.Keys, v.Timing
-	if keys[0].Frame != 0 || keys[0].PTS != t.FirstPTS || t.LastPTS < t.FirstPTS || t.LastDur < 0 {
-		return false
-	}
-	last := keys[len(keys)-1]
-	if last.Frame >= v.Frames || last.PTS > t.LastPTS {
-		return false
-	}
-	for i := 1; i < len(keys); i++ {
-		if keys[i].Frame <= keys[i-1].Frame || keys[i].PTS <= keys[i-1].PTS {
-			return false
-		}
-	}
-	return true
 }
 
 func not(code Code, format string, args ...any) Decision {
