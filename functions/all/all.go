@@ -8,6 +8,7 @@ import (
 	"github.com/mediafn/mediafn/functions/generate"
 	"github.com/mediafn/mediafn/functions/image"
 	"github.com/mediafn/mediafn/functions/inspect"
+	"github.com/mediafn/mediafn/functions/video"
 	"github.com/mediafn/mediafn/tools/engine"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 )
@@ -30,5 +31,6 @@ func Menu(t Tools) *fn.Registry {
 		generate.Noop(),
 		image.Transform(t.Engine),
 		inspect.Probe(t.FFmpeg, t.Engine),
+		video.Transcode(t.FFmpeg),
 	)
 }
