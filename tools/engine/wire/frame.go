@@ -96,6 +96,9 @@ func Read(conn *net.UnixConn, maxBody int64) (Frame, error) {
 	var prefix [prefixSize]byte
 	oob := make([]byte, syscall.CmsgSpace(4*4))
 	n, oobn, flags, _, err := conn.ReadMsgUnix(prefix[:], oob)
+	if errors.Is(err, io.EOF) {
+		return Frame{}, io.EOF
+	}
 	if err != nil {
 		return Frame{}, err
 	}
