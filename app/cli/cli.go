@@ -29,8 +29,10 @@ const (
 type commands struct {
 	Config kong.ConfigFlag `name:"config" help:"Configuration file (YAML or JSON)." placeholder:"FILE"`
 
-	Serve serveCmd `cmd:"" help:"Play roles of mediafn; all of them by default."`
-	Bench benchCmd `cmd:"" help:"Measure this machine."`
+	Serve  serveCmd  `cmd:"" help:"Play roles of mediafn; all of them by default."`
+	Run    runCmd    `cmd:"" help:"Run one function or flow here, without a server."`
+	Submit submitCmd `cmd:"" help:"Submit a task to a server."`
+	Bench  benchCmd  `cmd:"" help:"Measure this machine."`
 }
 
 // std are the streams of one invocation.
