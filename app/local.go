@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,7 +103,7 @@ func openFolder(temp string) (*Local, error) {
 func (l *Local) config(c LocalConfig) Config {
 	return Config{
 		Data: l.dir, Queue: "mem", Cores: c.Cores, Memory: c.Memory, Most: 64, Engine: c.Engine,
-		Lease: 15 * time.Second, Tick: time.Second, Grace: 0, EgressAllow: c.EgressAllow,
+		Lease: 15 * time.Second, Tick: 50 * time.Millisecond, Grace: 0, EgressAllow: c.EgressAllow,
 	}
 }
 
@@ -128,6 +129,19 @@ func (l *Local) Functions() *fn.Registry { return l.app.Functions() }
 func (l *Local) Give(path string) (media.Ref, error) {
 	key, err := l.given.add(path)
 	return media.Ref{Cloud: givenStore, Bucket: givenBucket, Key: key}, err
+}
+
+// IsURL tells a URL from a path.
+func IsURL(text string) bool {
+	return strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://")
+}
+
+// Input is Give for what may be a URL too.
+func (l *Local) Input(text string) (media.Ref, error) {
+	if IsURL(text) {
+		return media.Ref{URL: text}, nil
+	}
+	return l.Give(text)
 }
 
 // Temp returns a path in the temporary folder, for what has to be a file first.
@@ -175,9 +189,9 @@ func (l *Local) Close() error {
 }
 
 // Compute carries out one function on one file of this machine or a URL and
-// returns its facts. It takes the executor alone: no task, no database. log may
-// not be nil.
-func Compute(ctx context.Context, c LocalConfig, name, input string, isURL bool, params []byte, log *slog.Logger) (_ job.Outcome, err error) {
+// returns its facts. It takes the executor alone: no task, no database. params
+// are as a request has them.
+func Compute(ctx context.Context, c LocalConfig, name, input string, params []byte, log *slog.Logger) (_ job.Outcome, err error) {
 	l, err := openFolder(c.Temp)
 	if err != nil {
 		return job.Outcome{}, err
@@ -197,11 +211,9 @@ func Compute(ctx context.Context, c LocalConfig, name, input string, isURL bool,
 	if err != nil {
 		return job.Outcome{}, err
 	}
-	ref := media.Ref{URL: input}
-	if !isURL {
-		if ref, err = l.Give(input); err != nil {
-			return job.Outcome{}, err
-		}
+	ref, err := l.Input(input)
+	if err != nil {
+		return job.Outcome{}, err
 	}
 	trace := task.NewID()
 	return l.app.parts.exec.Run(ctx, job.Job{
@@ -226,6 +238,17 @@ func Migrate(ctx context.Context, c Config) (string, error) {
 		return "", err
 	}
 	return c.State, store.Close()
+}
+
+// Menu is what this build can do here: functions whose tools are missing say
+// so.
+func Menu(engine string, log *slog.Logger) (*fn.Registry, error) {
+	t, err := openTools(&Config{Engine: engine, Cores: 1}, log)
+	if err != nil {
+		return nil, err
+	}
+	t.close() // declarations outlive the tools
+	return t.menu, nil
 }
 
 // Offer is what this build can do, without the tools to do it: functions and
