@@ -427,7 +427,6 @@ func (j *judge) vbv() Check {
 		least = min(least, fill)
 		if fill < 0 {
 			under++
-			fill = 0
 		}
 		fill = min(fill+j.v.TimeBase.Seconds(s.Dur)*float64(j.p.MaxRate), size)
 	}

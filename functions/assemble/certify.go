@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
@@ -63,15 +65,8 @@ func runCertify(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *certifyParams
 		return nil, err
 	}
 	call.Report(fn.Progress{Done: 0.5})
-	if p.Pictures && int64(len(m.Result.MainVideo().FrameList)) == plan.Promise.Frames {
-		if m.Order, err = compareOrder(ctx, ff, call, &plan); err != nil {
-			return nil, err
-		}
-	}
-	if p.Sound {
-		if m.Sound, err = compareSound(ctx, ff, call, plan.Promise, len(m.Result.Audio)); err != nil {
-			return nil, err
-		}
+	if err := compare(ctx, ff, call, p, &plan, m); err != nil {
+		return nil, err
 	}
 	raw, err := json.Marshal(slice.Certify(*plan.Promise, *m))
 	if err != nil {
@@ -79,6 +74,32 @@ func runCertify(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *certifyParams
 	}
 	call.Report(fn.Progress{Done: 1})
 	return &fn.Result{Facts: raw, Usage: fn.Usage{WallSeconds: time.Since(began).Seconds()}}, nil
+}
+
+// compare looks at pictures and listens to the sound, side by side. What cannot
+// be decoded here was not compared; tables and timestamps still count.
+func compare(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *certifyParams, plan *slice.Plan, m *slice.Measured) error {
+	g, ctx := errgroup.WithContext(ctx)
+	if p.Pictures && int64(len(m.Result.MainVideo().FrameList)) == plan.Promise.Frames {
+		g.Go(func() (err error) {
+			m.Order, err = compareOrder(ctx, ff, call, plan)
+			return undecodable(err)
+		})
+	}
+	if p.Sound {
+		g.Go(func() (err error) {
+			m.Sound, err = compareSound(ctx, ff, call, plan.Promise, len(m.Result.Audio))
+			return undecodable(err)
+		})
+	}
+	return g.Wait()
+}
+
+func undecodable(err error) error {
+	if errs.Is(err, errs.Invalid) || errs.Is(err, errs.Unsupported) {
+		return nil
+	}
+	return err
 }
 
 // measure reads result and source as far as the promise speaks of them.

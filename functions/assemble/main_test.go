@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -45,6 +47,7 @@ type bench struct {
 	*testing.T
 	ff  *ffmpeg.Tool
 	dir string
+	url string // inputs are read from here instead of from disk, if set
 }
 
 func newBench(t *testing.T) *bench { return &bench{T: t, ff: newTool(t), dir: t.TempDir()} }
@@ -77,7 +80,13 @@ func (b *bench) input(slot, path string) fn.Input {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return fn.Input{Slot: slot, Kind: format.Kind, Format: format.Name, Demuxer: format.Demuxer, Size: st.Size(), Location: path, Data: f}
+	in := fn.Input{Slot: slot, Kind: format.Kind, Format: format.Name, Demuxer: format.Demuxer, Size: st.Size(), Location: path, Data: f}
+	if b.url != "" && strings.HasPrefix(path, b.dir) {
+		u, _ := url.Parse(b.url)
+		port, _ := strconv.ParseUint(u.Port(), 10, 16)
+		in.Location, in.Port = b.url+strings.TrimPrefix(path, b.dir), uint16(port)
+	}
+	return in
 }
 
 func (b *bench) facts(path string) *media.Info { return b.look(path, source.Want{Keys: true}) }

@@ -1,6 +1,8 @@
 package assemble
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -52,6 +54,40 @@ func TestMergedFilesAreAsPromised(t *testing.T) {
 				t.Fatal("not ready for streaming")
 			}
 		})
+	}
+}
+
+// Slices, sound and source need not lie on this machine's disk.
+func TestMergeReadsOverHTTP(t *testing.T) {
+	b := newBench(t)
+	src := b.clip("s.mp4", "25", "")
+	w := b.slice(src, fn.Assembly{Container: "mp4", Sound: true}, x264)
+	server := httptest.NewServer(http.FileServer(http.Dir(b.dir)))
+	defer server.Close()
+	b.url = server.URL
+	result, _ := b.merge(w)
+	if c := b.certify(w, result); !c.OK {
+		t.Fatal(text(c))
+	}
+}
+
+// A function may change the frame rate: slices then begin where both clocks
+// meet, and together have the frames the whole would have.
+func TestChangedFrameRate(t *testing.T) {
+	b := newBench(t)
+	rate := media.Rational{Num: 25, Den: 1}
+	src := b.clip("s.mp4", "30", "")
+	w := b.slice(src, fn.Assembly{Container: "mp4", Sound: true, FrameRate: rate}, x264)
+	info := b.facts(src)
+	w.slices = nil
+	for _, p := range w.plan.Segments {
+		length := p.TimeBase.Seconds(p.End - p.Start)
+		p.Frames = int64(length*25 + 0.5)
+		w.slices = append(w.slices, b.cut(w, info, p, x264, "", "-vf", "fps=25", "-enc_time_base", "1/25"))
+	}
+	result, _ := b.merge(w)
+	if c := b.certify(w, result); !c.OK || w.plan.Promise.Frames != 175 {
+		t.Fatal(text(c))
 	}
 }
 
