@@ -14,11 +14,13 @@ import (
 
 	"github.com/mediafn/mediafn/tools/engine"
 	"github.com/mediafn/mediafn/tools/engine/wire"
+	"github.com/mediafn/mediafn/tools/sandbox"
 )
 
 var enginePath string // the real engine, built once
 
 func TestMain(m *testing.M) {
+	sandbox.MaybeExec()
 	dir, err := os.MkdirTemp("", "engine")
 	if err != nil {
 		panic(err)
