@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"regexp"
 	"slices"
@@ -153,8 +154,8 @@ func (c *compiler) inputs(comp *Component, cf *ComponentFile) {
 		}
 		comp.Passed = true
 	case map[string]any:
-		for slot, v := range in {
-			text, ok := v.(string)
+		for _, slot := range slices.Sorted(maps.Keys(in)) {
+			text, ok := in[slot].(string)
 			if !ok {
 				c.fault("%s: input %s is not a reference", comp.Name, slot)
 				continue
@@ -167,7 +168,6 @@ func (c *compiler) inputs(comp *Component, cf *ComponentFile) {
 			}
 			comp.Inputs = append(comp.Inputs, wire)
 		}
-		slices.SortFunc(comp.Inputs, func(a, b Wire) int { return strings.Compare(a.Slot, b.Slot) })
 	default:
 		c.fault("%s: inputs must be task.inputs or name slots", comp.Name)
 	}
@@ -176,6 +176,9 @@ func (c *compiler) inputs(comp *Component, cf *ComponentFile) {
 func (c *compiler) params(comp *Component, cf *ComponentFile) {
 	if from, ok := source(cf.Params); ok {
 		if ref, ok := c.ref(comp, from); ok {
+			if ref.Files() {
+				c.fault("%s: params: %s means files, not a value", comp.Name, from)
+			}
 			comp.From = &ref
 		}
 		return
@@ -282,8 +285,11 @@ func (c *compiler) finish(f *File) {
 		c.plan.Result = append(c.plan.Result, comp.Index)
 	}
 	c.plan.Report = map[string]Ref{}
-	for key, text := range f.Report {
-		if ref, ok := c.ref(nil, text); ok {
+	for _, key := range slices.Sorted(maps.Keys(f.Report)) {
+		if ref, ok := c.ref(nil, f.Report[key]); ok {
+			if ref.Files() {
+				c.fault("report: %s: %s means files, not a value", key, ref)
+			}
 			c.plan.Report[key] = ref
 		}
 	}

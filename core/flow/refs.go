@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -11,9 +12,9 @@ import (
 var taskFields = []string{"inputs", "params", "cmd", "extra", "has_outputs"}
 
 // ref parses a reference used by comp. What a component refers to it waits
-// for: a reference to a component of the same module that it neither depends
-// on directly nor through others is a mistake, since the value might not be
-// there yet. comp is nil for references of the whole flow.
+// for: a reference to a component of the same module that it does not list in
+// depends is a mistake, since the value might not be there yet. comp is nil for
+// references of the whole flow.
 func (c *compiler) ref(comp *Component, text string) (Ref, bool) {
 	path := strings.Split(text, ".")
 	user := "the flow"
@@ -71,7 +72,11 @@ func (c *compiler) conditions(comp *Component, v any) {
 
 func (c *compiler) condition(comp *Component, m map[string]any) {
 	cond := Condition{}
-	for key, v := range m {
+	if _, is := m["is"]; is && (m["above"] != nil || m["below"] != nil) {
+		c.fault("%s: when: is excludes above and below", comp.Name)
+	}
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		v := m[key]
 		switch key {
 		case "fact":
 			text, _ := v.(string)
@@ -85,8 +90,17 @@ func (c *compiler) condition(comp *Component, m map[string]any) {
 			cond.Fact = ref
 		case "is":
 			cond.Is = plain(v)
+			switch cond.Is.(type) {
+			case bool, float64, string:
+			default:
+				c.fault("%s: when: is must be true, false, a number or a text", comp.Name)
+			}
 		case "not":
-			cond.Not, _ = v.(bool)
+			not, ok := v.(bool)
+			if !ok {
+				c.fault("%s: when: not must be true or false", comp.Name)
+			}
+			cond.Not = not
 		case "above", "below":
 			n, ok := plain(v).(float64)
 			if !ok {

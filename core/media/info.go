@@ -210,7 +210,7 @@ func (v *VideoStream) DisplaySize() (w, h int) {
 // ResolutionClass names the height class prices are kept by: 480, 540, 720,
 // 1080, 2k, 4k or 8k, from the shorter displayed side.
 func (v *VideoStream) ResolutionClass() string {
-	short := min(v.Width, v.Height)
+	short := min(v.DisplaySize())
 	for _, c := range []struct {
 		max  int
 		name string

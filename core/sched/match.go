@@ -97,8 +97,8 @@ func (m *matching) class(class int) {
 	}
 	slices.Sort(names)
 	for len(names) > 0 && m.open() {
-		name := m.poorest(names)
-		if name == "" {
+		name, ok := m.poorest(names)
+		if !ok {
 			return
 		}
 		queue := m.queues[name]
@@ -125,19 +125,20 @@ func before(a, b *Item) int {
 }
 
 // poorest is the tenant with work queued and the least running for its weight.
-func (m *matching) poorest(names []string) string {
-	best, share := "", 0.0
+// ok is false when all of them are at their limits.
+func (m *matching) poorest(names []string) (best string, ok bool) {
+	share := 0.0
 	for _, name := range names {
 		t := m.tenants[name]
 		if t.Limit > 0 && t.Running >= t.Limit {
 			continue
 		}
 		s := float64(t.Running) / weight(t)
-		if best == "" || s < share {
-			best, share = name, s
+		if !ok || s < share {
+			best, share, ok = name, s, true
 		}
 	}
-	return best
+	return best, ok
 }
 
 func weight(t Tenant) float64 {
@@ -153,7 +154,7 @@ func (m *matching) open() bool {
 }
 
 // place gives an item to the worker with the most free cores that can run it,
-// so that load spreads.
+// so that load spreads; of equals the first by name, whatever their order.
 func (m *matching) place(item int) {
 	it, best := &m.items[item], -1
 	for i := range m.wants {
@@ -161,7 +162,7 @@ func (m *matching) place(item int) {
 		if w.Most < 1 || w.Cores < min(it.Cores, 1) || w.Memory < it.Memory || !w.Functions[it.Function] || !slices.Contains(w.Pools, it.Pool) {
 			continue
 		}
-		if best < 0 || w.Cores > m.wants[best].Cores {
+		if best < 0 || w.Cores > m.wants[best].Cores || (w.Cores == m.wants[best].Cores && w.Worker < m.wants[best].Worker) {
 			best = i
 		}
 	}

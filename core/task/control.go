@@ -1,13 +1,15 @@
 package task
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
 )
 
 // Cancel returns the task on its way to canceled. A task that is over, or
-// already ending, is a Conflict.
+// failing, is a Conflict; canceling twice is not.
 func Cancel(t Task) (Task, error) {
 	if t.State.Final() || t.Ending == Failed {
 		return t, errs.New(errs.Conflict, "cancel", "the task is %s already", stateOf(t))
@@ -33,9 +35,13 @@ func Retry(v View, now time.Time) (Step, error) {
 	t.State, t.Error, t.EndedAt = Queued, nil, time.Time{}
 	t.Generation++
 	step := Step{}
-	for _, w := range v.Work {
+	for _, id := range slices.Sorted(maps.Keys(v.Work)) {
+		w := v.Work[id]
 		if w.State != Failed && w.State != Canceled {
 			continue
+		}
+		if w.Order >= 0 && v.Work[EventID(w.TaskID, w.Component)].State == Skipped {
+			continue // its event returned without it
 		}
 		c := v.Plan.Component(w.Component)
 		w.State, w.Error, w.EndedAt = Ready, nil, time.Time{}

@@ -69,6 +69,9 @@ func (r *round) run() {
 	if t.State.Final() {
 		return
 	}
+	if t.Ending == "" && len(r.view.Plan.Modules) == 0 {
+		r.fail(nil, &Fault{Kind: errs.Internal, Message: "flow " + t.Flow + " is not known in version " + t.FlowVer})
+	}
 	if t.State == Queued && t.Ending == "" {
 		t.State = Running
 		if t.StartedAt.IsZero() {
@@ -152,6 +155,7 @@ func (r *round) collect(c *flow.Component) bool {
 		if c.OnFail == flow.SkipIt {
 			w.State = Skipped
 			r.change(w)
+			r.abandon(w)
 			t.Call = t.Call.Set(c.Index, Failure)
 			t.Ret = t.Ret.Set(c.Index, Success)
 			return true
@@ -186,6 +190,20 @@ func (r *round) gather(w Work) Work {
 	w = w.Done(r.now)
 	r.change(w)
 	return w
+}
+
+// abandon ends the segments of a skipped event. Those that run are told to
+// stop; the task does not wait for them, and what they answer is refused.
+func (r *round) abandon(event Work) {
+	for _, s := range r.segments(event) {
+		if s.State.Final() {
+			continue
+		}
+		if s.State == Running {
+			r.step.Stop = append(r.step.Stop, s)
+		}
+		r.change(s.end(Canceled, r.now))
+	}
 }
 
 // segments returns an event's segments in order.

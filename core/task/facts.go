@@ -10,12 +10,25 @@ import (
 // value resolves a reference to a JSON value. A component that was left out,
 // and a field that is not there, give nil.
 func (r *round) value(ref flow.Ref) (any, error) {
+	raw, err := r.raw(ref)
+	if err != nil || raw == nil {
+		return nil, err
+	}
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return nil, errs.New(errs.Internal, "facts", "%w", err)
+	}
+	return v, nil
+}
+
+// raw is value as it was written: large whole numbers keep every digit.
+func (r *round) raw(ref flow.Ref) (json.RawMessage, error) {
 	if ref.Component < 0 {
 		return r.taskValue(ref.Path)
 	}
 	c := r.view.Plan.Components[ref.Component]
 	w, ok := r.view.Work[EventID(r.step.Task.ID, c.Name)]
-	if !ok || w.State != Succeeded || len(w.Facts) == 0 {
+	if !ok || w.State != Succeeded {
 		return nil, nil
 	}
 	path := ref.Path
@@ -25,48 +38,45 @@ func (r *round) value(ref flow.Ref) (any, error) {
 	return walk(w.Facts, path)
 }
 
-func (r *round) taskValue(path []string) (any, error) {
+func (r *round) taskValue(path []string) (json.RawMessage, error) {
 	t := &r.step.Task
 	switch path[0] {
 	case "cmd":
-		return t.Request.Cmd, nil
+		return json.Marshal(t.Request.Cmd)
 	case "has_outputs":
-		return len(t.Request.Outputs) > 0, nil
+		return json.Marshal(len(t.Request.Outputs) > 0)
 	case "params":
 		return walk(t.Request.Params, path[1:])
 	case "extra":
 		raw, err := json.Marshal(t.Request.Extra)
 		if err != nil {
-			return nil, err
+			return nil, errs.New(errs.Internal, "facts", "%w", err)
 		}
 		return walk(raw, path[1:])
 	}
 	return nil, errs.New(errs.Internal, "flow", "task.%s is no value", path[0])
 }
 
-func walk(raw json.RawMessage, path []string) (any, error) {
-	if len(raw) == 0 {
-		return nil, nil
-	}
-	var v any
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return nil, errs.New(errs.Internal, "facts", "%w", err)
-	}
+// walk finds a field; null, and a field of what is no object, is nil.
+func walk(raw json.RawMessage, path []string) (json.RawMessage, error) {
 	for _, name := range path {
-		m, ok := v.(map[string]any)
-		if !ok {
+		var m map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &m); err != nil {
 			return nil, nil
 		}
-		v = m[name]
+		raw = m[name]
 	}
-	return v, nil
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, nil
+	}
+	return raw, nil
 }
 
 // report collects the facts the flow shows to the caller.
 func (r *round) report() json.RawMessage {
-	out := map[string]any{}
+	out := map[string]json.RawMessage{}
 	for key, ref := range r.view.Plan.Report {
-		if v, err := r.value(ref); err == nil && v != nil {
+		if v, err := r.raw(ref); err == nil && v != nil {
 			out[key] = v
 		}
 	}

@@ -27,10 +27,10 @@ func (l Limits) Fail(w Work, fault *Fault, now time.Time) Work {
 	if w.Limit > 0 {
 		limit = w.Limit
 	}
-	if fault.Kind == errs.Canceled {
-		return w.end(Canceled, now)
-	}
-	if !fault.Kind.Retryable() || w.Failures >= limit {
+	// Nobody asked for this work to stop (that is Work.Cancel), so a function
+	// that says it was canceled was disturbed: it is tried again.
+	again := fault.Kind.Retryable() || fault.Kind == errs.Canceled
+	if !again || w.Failures >= limit {
 		return w.end(Failed, now)
 	}
 	w.State = Waiting

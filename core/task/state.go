@@ -25,7 +25,7 @@ const (
 	Succeeded State = "succeeded" // done, with a result
 	Failed    State = "failed"    // given up, with an error
 	Canceled  State = "canceled"  // stopped on request
-	Skipped   State = "skipped"   // event: left out by a condition or by on_fail: skip
+	Skipped   State = "skipped"   // event: it failed, and on_fail: skip lets the task go on
 )
 
 // Final reports whether nothing more happens in s.
@@ -44,6 +44,8 @@ type Transition struct {
 var TaskTransitions = []Transition{
 	{"", "accept", Queued},
 	{Queued, "decide", Running},
+	{Queued, "nothing left to run", Succeeded},
+	{Queued, "first component can't be called", Failed},
 	{Queued, "cancel", Canceled},
 	{Running, "last module done", Succeeded},
 	{Running, "component failed", Failed},
@@ -52,18 +54,21 @@ var TaskTransitions = []Transition{
 	{Canceled, "retry", Queued},
 }
 
-// WorkTransitions is the life of an event or a segment. "limit" stands for the
-// limit of failures or losses having been reached.
+// WorkTransitions is the life of an event or a segment, as its row shows it.
+// "limit" stands for the limit of failures or losses having been reached. A
+// component that its condition leaves out has no row: its return slot is set
+// without its call slot.
 var WorkTransitions = []Transition{
 	{"", "depends done", Ready},
-	{"", "condition false", Skipped},
 	{"", "decided by the controller", Succeeded},
 	{"", "fan out", Waiting},
+	{"", "the task fails in the same decision", Canceled},
 	{Ready, "grant", Running},
 	{Ready, "cancel", Canceled},
 	{Waiting, "time comes", Ready},
 	{Waiting, "segments done", Succeeded},
 	{Waiting, "segment failed", Failed},
+	{Waiting, "segment failed, on_fail: skip", Skipped},
 	{Waiting, "cancel", Canceled},
 	{Running, "result", Succeeded},
 	{Running, "failure", Waiting},
@@ -71,8 +76,13 @@ var WorkTransitions = []Transition{
 	{Running, "lease lost", Waiting},
 	{Running, "lease lost, limit", Failed},
 	{Running, "handed back", Ready},
+	{Running, "failure or loss, limit, on_fail: skip", Skipped},
 	{Running, "cancel", Canceled},
 	{Failed, "on_fail: skip", Skipped},
+	{Failed, "retry", Ready},
+	{Failed, "retry, fanned out", Waiting},
+	{Canceled, "retry", Ready},
+	{Canceled, "retry, fanned out", Waiting},
 }
 
 // Allowed reports whether table knows a transition from one state to another.

@@ -74,10 +74,23 @@ func (r *round) rows(c *flow.Component) ([]Work, error) {
 		if base.Part, err = r.part(*c.Part); err != nil {
 			return nil, err
 		}
+		if base.Part.Stream == fn.Sound {
+			w.Price = soundPrice(w.Price)
+		}
 	}
 	w.Timeout = deadline(spec, w)
 	return []Work{withJob(w, base)}, nil
 }
+
+// soundPrice is what rendering the sound costs beside the pictures: so little
+// that it runs beside them instead of taking a core from a slice.
+func soundPrice(whole fn.Price) fn.Price {
+	return fn.Price{CPUSeconds: whole.CPUSeconds / 20, Memory: min(whole.Memory, 256<<20)}
+}
+
+// maxPriced bounds what a price may give an attempt: prices are computed from
+// what media say of themselves.
+const maxPriced = 30 * 24 * time.Hour
 
 // deadline is the time an attempt may take (check bill): the component's own
 // timeout, or the function's policy on its price.
@@ -92,7 +105,10 @@ func deadline(spec *fn.Spec, w Work) time.Duration {
 	if factor == 0 {
 		factor = 10
 	}
-	return base + time.Duration(w.Price.CPUSeconds*factor*float64(time.Second))
+	if priced := w.Price.CPUSeconds * factor; priced < maxPriced.Seconds() {
+		return base + time.Duration(max(priced, 0)*float64(time.Second))
+	}
+	return base + maxPriced // also what is no number
 }
 
 func withJob(w Work, j job.Job) Work {
@@ -108,12 +124,14 @@ func withJob(w Work, j job.Job) Work {
 
 // fanOut makes one segment a list element. The event itself waits for them.
 func (r *round) fanOut(c *flow.Component, w Work, base job.Job) ([]Work, error) {
-	v, err := r.value(*c.ForEach)
+	raw, err := r.raw(*c.ForEach)
 	if err != nil {
 		return nil, err
 	}
-	raw, _ := json.Marshal(v)
 	var parts []fn.Part
+	if raw == nil {
+		raw = json.RawMessage("[]")
+	}
 	if err := json.Unmarshal(raw, &parts); err != nil {
 		return nil, errs.New(errs.Internal, c.Name, "%s is not a list of parts: %w", c.ForEach, err)
 	}
@@ -156,12 +174,12 @@ func (r *round) inline(c *flow.Component, w Work, name string, inline Inline, pa
 	}
 	for _, wire := range c.Inputs {
 		for _, ref := range wire.Refs {
-			v, err := r.value(ref)
+			doc, err := r.raw(ref)
 			if err != nil {
 				return nil, err
 			}
-			if v != nil {
-				call.Docs[wire.Slot], _ = json.Marshal(v)
+			if doc != nil {
+				call.Docs[wire.Slot] = doc
 				break
 			}
 		}
@@ -215,12 +233,11 @@ func (r *round) passed(f fn.Function) ([]job.Input, error) {
 
 func (r *round) wire(slot string, ref flow.Ref) ([]job.Input, error) {
 	if !ref.Files() {
-		v, err := r.value(ref)
-		if err != nil || v == nil {
+		doc, err := r.raw(ref)
+		if err != nil || doc == nil {
 			return nil, err
 		}
-		raw, _ := json.Marshal(v)
-		return []job.Input{{Slot: slot, Doc: raw}}, nil
+		return []job.Input{{Slot: slot, Doc: doc}}, nil
 	}
 	var found []job.Input
 	if ref.Component < 0 {
@@ -298,19 +315,17 @@ func (r *round) params(c *flow.Component) (json.RawMessage, error) {
 	if c.From == nil {
 		return c.Params, nil
 	}
-	v, err := r.value(*c.From)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(v)
+	return r.raw(*c.From)
 }
 
 func (r *round) part(ref flow.Ref) (*fn.Part, error) {
-	v, err := r.value(ref)
+	raw, err := r.raw(ref)
 	if err != nil {
 		return nil, err
 	}
-	raw, _ := json.Marshal(v)
+	if raw == nil {
+		return nil, errs.New(errs.Internal, "flow", "%s is not there", ref)
+	}
 	var p fn.Part
 	if err := json.Unmarshal(raw, &p); err != nil {
 		return nil, errs.New(errs.Internal, "flow", "%s is no part: %w", ref, err)

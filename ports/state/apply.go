@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"time"
 
@@ -158,6 +159,21 @@ func (s *Store) ReadyWork(ctx context.Context, pool fn.Pool, limit int) ([]task.
 		string(pool), limit)
 	all, err := collect(rows, err, scanWork)
 	return all, classify("state.ready", err)
+}
+
+// RunningWork counts granted work by tenant.
+func (s *Store) RunningWork(ctx context.Context) (map[string]int, error) {
+	type count struct {
+		tenant string
+		n      int
+	}
+	rows, err := s.query(ctx, `SELECT tenant, COUNT(*) FROM work WHERE state = 'running' GROUP BY tenant`)
+	all, err := collect(rows, err, func(rows *sql.Rows) (c count, err error) { return c, rows.Scan(&c.tenant, &c.n) })
+	counts := make(map[string]int, len(all))
+	for _, c := range all {
+		counts[c.tenant] = c.n
+	}
+	return counts, classify("state.running", err)
 }
 
 // Expired lists running work whose lease or deadline has passed.

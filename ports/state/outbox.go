@@ -43,6 +43,19 @@ func (s *Store) Posts(ctx context.Context, kind PostKind, now time.Time, limit i
 	return all, classify("state.posts", err)
 }
 
+// Claim takes a post for one try: until till nobody else is given it. It
+// returns false if somebody took or settled it since it was read. A taker that
+// dies leaves it to be tried again then.
+func (s *Store) Claim(ctx context.Context, p Post, till time.Time) (mine bool, err error) {
+	err = s.write(ctx, "state.claim", func(x *tx) error {
+		n, err := x.exec(`UPDATE outbox SET not_before = ? WHERE id = ? AND attempt = ? AND not_before = ?`,
+			ms(till), p.ID, p.Attempt, ms(p.NotBefore))
+		mine = n == 1
+		return err
+	})
+	return mine && err == nil, err
+}
+
 // PostsOf lists what is still to happen for a task.
 func (s *Store) PostsOf(ctx context.Context, taskID string) ([]Post, error) {
 	rows, err := s.query(ctx, `SELECT id, task_id, kind, body, target, attempt, not_before, created_at FROM outbox

@@ -30,7 +30,8 @@ var migrations embed.FS
 type Store struct {
 	driver   driver.Driver
 	writes   chan *write
-	closing  chan struct{}
+	closing  chan struct{} // closed when Close begins
+	stopped  chan struct{} // closed when no writer is left
 	writers  sync.WaitGroup
 	once     sync.Once
 	postgres bool
@@ -52,7 +53,7 @@ func New(ctx context.Context, d driver.Driver) (*Store, error) {
 		return nil, errs.New(errs.Internal, "state.migrate", "%w", err)
 	}
 	s := &Store{
-		driver: d, writes: make(chan *write, 1024), closing: make(chan struct{}),
+		driver: d, writes: make(chan *write, 1024), closing: make(chan struct{}), stopped: make(chan struct{}),
 		postgres: d.Dialect() == "postgres", stmts: map[string]*sql.Stmt{},
 	}
 	for range d.Writers() {
@@ -77,8 +78,11 @@ func migrate(ctx context.Context, d driver.Driver) error {
 
 // Close waits for the writes under way and closes the database.
 func (s *Store) Close() error {
-	s.once.Do(func() { close(s.closing) })
-	s.writers.Wait()
+	s.once.Do(func() {
+		close(s.closing)
+		s.writers.Wait()
+		close(s.stopped)
+	})
 	s.mu.Lock()
 	for _, st := range s.stmts {
 		_ = st.Close()

@@ -97,7 +97,15 @@ func (s *Store) write(ctx context.Context, op string, do func(*tx) error) error 
 	case <-s.closing:
 		return errs.New(errs.Transient, op, "the store is closed")
 	}
-	<-w.done // once queued it is quick; leaving early would hide whether it committed
+	select { // once queued it is quick; leaving early would hide whether it committed
+	case <-w.done:
+	case <-s.stopped:
+		select {
+		case <-w.done:
+		default: // queued when the last writer had looked already
+			return errs.New(errs.Transient, op, "the store is closed")
+		}
+	}
 	return classify(op, w.err)
 }
 

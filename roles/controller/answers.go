@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/state"
 )
@@ -20,12 +21,25 @@ func (t *turn) answer(ctx context.Context, a *answer) {
 		return
 	}
 	c := t.touch(ctx, taskID)
+	if c != nil && !c.fresh && !c.current(a) {
+		// The cache may be behind: another controller may have granted it.
+		if len(c.touched) > 0 {
+			c.stale = true
+			_ = a.delivery.Nak(t.cfg.Tick / 4)
+			return
+		}
+		c = t.again(ctx, taskID)
+	}
 	if c == nil {
+		if _, err := t.parts.Store.Task(ctx, taskID); errs.Is(err, errs.NotFound) {
+			_ = a.delivery.Ack() // deleted long ago
+			return
+		}
 		_ = a.delivery.Nak(t.cfg.Tick)
 		return
 	}
-	w, ok := c.row(a.Work)
-	if !ok || w.State != task.Running || w.Attempt != a.Attempt || w.Trace != a.Trace {
+	w, _ := c.row(a.Work)
+	if !c.current(a) {
 		if c.was.Task.State.Final() && a.Outcome != nil && len(a.Outcome.Outputs) > 0 {
 			t.sweepAgain(ctx, taskID)
 		}
@@ -63,6 +77,12 @@ func (t *turn) answer(ctx context.Context, a *answer) {
 	}
 	c.traces = append(c.traces, ended)
 	c.set(w)
+}
+
+// current reports whether an answer is for the attempt that runs.
+func (c *change) current(a *answer) bool {
+	w, ok := c.row(a.Work)
+	return ok && w.State == task.Running && w.Attempt == a.Attempt && w.Trace == a.Trace
 }
 
 // sweepAgain has an ended task swept once more, for objects that came late.

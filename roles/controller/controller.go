@@ -42,7 +42,7 @@ type Share struct {
 func Default() Config {
 	return Config{
 		Lease: 15 * time.Second, Tick: time.Second, Orphan: 2 * time.Second,
-		Ready: 4096, Views: 4096, Limits: task.DefaultLimits,
+		Ready: 1024, Views: 4096, Limits: task.DefaultLimits,
 	}
 }
 
@@ -63,13 +63,15 @@ type Controller struct {
 	parts  Parts
 	inbox  chan message
 	views  map[string]*view
-	order  []string // views by age, for eviction
 	ready  map[string]task.Work
 	more   bool // the database may hold ready work that is not in memory
 	wants  map[string]*offer
 	usage  map[string]int // running work by tenant
 	plans  map[string]*flow.Plan
 	cursor string // of the reaper, among live tasks
+
+	looked time.Time // when the reaper last saw the leases
+	spare  time.Time // before it nothing is lost for want of a renewal
 }
 
 // view is a cached task with the rows as they are committed.
@@ -166,8 +168,7 @@ func (c *Controller) handle(ctx context.Context, batch []message) {
 		case m.tick:
 			t.reap(ctx)
 		default:
-			c.forget(m.taskID) // somebody else wrote to the row
-			t.touch(ctx, m.taskID)
+			t.fresh(ctx, m.taskID) // somebody else wrote to the row
 		}
 	}
 	t.commit(ctx)

@@ -16,6 +16,12 @@ const reapBatch = 500
 // whose wake-up was lost, live tasks a crash left undecided, offers nobody
 // answered.
 func (t *turn) reap(ctx context.Context) {
+	t.more = true // what somebody else made ready is not in memory
+	if usage, err := t.parts.Store.RunningWork(ctx); err == nil {
+		t.usage = usage // others grant and end work too
+	} else {
+		t.parts.Log.Warn("reaper: running work not counted", "err", err)
+	}
 	t.lost(ctx)
 	t.due(ctx)
 	ids, err := t.parts.Store.Queued(ctx, t.now.Add(-t.cfg.Orphan), reapBatch)
@@ -23,7 +29,7 @@ func (t *turn) reap(ctx context.Context) {
 		t.parts.Log.Warn("reaper: queued tasks not read", "err", err)
 	}
 	for _, id := range ids {
-		t.touch(ctx, id)
+		t.fresh(ctx, id)
 	}
 	t.stuck(ctx)
 	for worker, o := range t.wants {
@@ -38,9 +44,20 @@ func (t *turn) lost(ctx context.Context) {
 	rows, err := t.parts.Store.Expired(ctx, t.now, reapBatch)
 	if err != nil {
 		t.parts.Log.Warn("reaper: leases not read", "err", err)
+		return
 	}
+	// After a start or a pause nobody's renewals were taken; workers that live
+	// are given a lease's time to come back with them, and with answers.
+	if t.now.Sub(t.looked) > max(t.cfg.Lease/2, 4*t.cfg.Tick) {
+		t.spare = t.now.Add(t.cfg.Lease)
+	}
+	t.looked = t.now
 	for _, row := range rows {
-		c := t.touch(ctx, row.TaskID)
+		late := !row.Deadline.IsZero() && t.now.After(row.Deadline)
+		if !late && t.now.Before(t.spare) {
+			continue
+		}
+		c := t.fresh(ctx, row.TaskID)
 		if c == nil {
 			continue
 		}
@@ -49,7 +66,7 @@ func (t *turn) lost(ctx context.Context) {
 			continue
 		}
 		why := fmt.Sprintf("worker %s did not renew its lease", w.Worker)
-		if !row.Deadline.IsZero() && t.now.After(row.Deadline) {
+		if late {
 			why = fmt.Sprintf("attempt %d passed its deadline of %s", w.Attempt, w.Timeout)
 			t.send(ctx, stopSubject(w.Worker), []string{w.Trace})
 		}
@@ -73,7 +90,7 @@ func (t *turn) due(ctx context.Context) {
 		t.parts.Log.Warn("reaper: waiting work not read", "err", err)
 	}
 	for _, row := range rows {
-		c := t.touch(ctx, row.TaskID)
+		c := t.fresh(ctx, row.TaskID)
 		if c == nil {
 			continue
 		}
@@ -84,8 +101,9 @@ func (t *turn) due(ctx context.Context) {
 	}
 }
 
-// stuck looks at a few live tasks each time, round and round. Deciding again
-// on a task that is as it should be changes nothing.
+// stuck looks at the rows of a few live tasks each time, round and round:
+// somebody may have changed them without being heard. Deciding again on a task
+// that is as it should be changes nothing.
 func (t *turn) stuck(ctx context.Context) {
 	ids, err := t.parts.Store.Live(ctx, t.cursor, 50)
 	if err != nil {
@@ -97,6 +115,6 @@ func (t *turn) stuck(ctx context.Context) {
 		t.cursor = ids[49]
 	}
 	for _, id := range ids {
-		t.touch(ctx, id)
+		t.fresh(ctx, id)
 	}
 }

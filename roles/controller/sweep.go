@@ -54,14 +54,6 @@ func (s *Sweeper) Run(ctx context.Context) error {
 }
 
 func (s *Sweeper) sweep(ctx context.Context, store *blob.Store, p state.Post) error {
-	v, err := s.Store.View(ctx, p.TaskID)
-	if err != nil && !errs.Is(err, errs.NotFound) {
-		return err
-	}
-	if v.Task.ID != "" && !v.Task.State.Final() {
-		return s.Store.Settle(ctx, p, time.Time{}, nil) // retried in between; its next end sweeps
-	}
-	keep := referenced(v)
 	for _, bucket := range s.buckets {
 		after := ""
 		for {
@@ -69,6 +61,16 @@ func (s *Sweeper) sweep(ctx context.Context, store *blob.Store, p state.Post) er
 			if err != nil {
 				return err
 			}
+			// The rows are read after the list: what a retry stores from now on
+			// is not in the list, what was kept until now is in the rows.
+			v, err := s.Store.View(ctx, p.TaskID)
+			if err != nil && !errs.Is(err, errs.NotFound) {
+				return err
+			}
+			if v.Task.ID != "" && !v.Task.State.Final() {
+				return s.Store.Settle(ctx, p, time.Time{}, nil) // retried in between; its next end sweeps
+			}
+			keep := referenced(v)
 			for _, item := range items {
 				after = item.Key
 				if keep[bucket+"/"+item.Key] {

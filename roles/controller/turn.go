@@ -32,6 +32,8 @@ type change struct {
 	traces  []state.Trace
 	history []state.Note
 	acks    []*answer
+	fresh   bool // was read from the rows in this turn
+	stale   bool // the rows are known to have gone on
 }
 
 func newTurn(c *Controller) *turn {
@@ -44,6 +46,7 @@ func (t *turn) touch(ctx context.Context, id string) *change {
 	if c, ok := t.tasks[id]; ok {
 		return c
 	}
+	_, cached := t.views[id]
 	v, err := t.load(ctx, id)
 	if err != nil {
 		if !errs.Is(err, errs.NotFound) {
@@ -51,9 +54,31 @@ func (t *turn) touch(ctx context.Context, id string) *change {
 		}
 		return nil
 	}
-	c := &change{was: v, now: task.View{Task: v.Task, Plan: v.Plan, Work: maps.Clone(v.Work)}, touched: map[string]bool{}}
+	c := &change{fresh: !cached, was: v, now: task.View{Task: v.Task, Plan: v.Plan, Work: maps.Clone(v.Work)}, touched: map[string]bool{}}
 	t.tasks[id] = c
 	t.order = append(t.order, id)
+	return c
+}
+
+// fresh is touch for what somebody else may have written to: unless the task
+// is under change already, its rows are read again.
+func (t *turn) fresh(ctx context.Context, id string) *change {
+	if _, ok := t.tasks[id]; !ok {
+		t.forget(id)
+	}
+	return t.touch(ctx, id)
+}
+
+// again reads a task that was touched, but not changed, in this turn.
+func (t *turn) again(ctx context.Context, id string) *change {
+	old := t.tasks[id]
+	delete(t.tasks, id)
+	c := t.fresh(ctx, id)
+	if c == nil {
+		t.tasks[id] = old
+		return nil
+	}
+	t.order = t.order[:len(t.order)-1] // it has its place already
 	return c
 }
 
@@ -66,23 +91,34 @@ func (c *Controller) load(ctx context.Context, id string) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	if read.Plan, err = c.plan(ctx, read.Task.Flow, read.Task.FlowVer); err != nil {
-		return nil, err
+	read.Plan, err = c.plan(ctx, read.Task.Flow, read.Task.FlowVer)
+	if errs.Is(err, errs.NotFound) {
+		// Nobody has the flow: on a plan without modules the task is failed.
+		read.Plan, err = &flow.Plan{Name: read.Task.Flow, Version: read.Task.FlowVer}, nil
+	}
+	if err != nil {
+		return nil, errs.As(errs.Internal, "flow", err)
 	}
 	v := &view{read}
 	c.keep(id, v)
+	if !read.Task.State.Final() && read.Task.Ending == "" {
+		for _, w := range read.Work {
+			c.offer(w) // somebody else may have made it ready: a caller's retry, another controller
+		}
+	}
 	return v, nil
 }
 
-// keep caches a view and drops the oldest over the bound.
+// keep caches a view and drops any others over the bound.
 func (c *Controller) keep(id string, v *view) {
-	if _, ok := c.views[id]; !ok {
-		c.order = append(c.order, id)
-	}
 	c.views[id] = v
-	for len(c.views) > c.cfg.Views && len(c.order) > 0 {
-		delete(c.views, c.order[0])
-		c.order = c.order[1:]
+	for other := range c.views {
+		if len(c.views) <= max(c.cfg.Views, 1) {
+			return
+		}
+		if other != id {
+			delete(c.views, other)
+		}
 	}
 }
 
@@ -141,7 +177,7 @@ func (t *turn) commit(ctx context.Context) {
 			for _, a := range c.acks {
 				_ = a.delivery.Ack()
 			}
-			if step.Task.State.Final() {
+			if step.Task.State.Final() || c.stale {
 				t.forget(id)
 			}
 			t.stop(ctx, &step)
@@ -173,7 +209,9 @@ func (t *turn) write(c *change, step *task.Step) state.Change {
 	for _, w := range step.Insert {
 		c.now.Work[w.ID] = w
 	}
-	if !reflect.DeepEqual(step.Task, c.was.Task) {
+	// The task's row is written with every change, and its version guards all
+	// of them: a decision on rows that somebody has changed since is refused.
+	if !out.Empty() || !reflect.DeepEqual(step.Task, c.was.Task) {
 		out.Task = &step.Task
 	}
 	if step.Task.State.Final() && !c.was.Task.State.Final() {
@@ -225,8 +263,8 @@ func (t *turn) committed(ctx context.Context, c *change, step *task.Step, write 
 			delete(t.ready, g.Work.ID)
 		}
 	}
-	t.tell(ctx, v, step, write)
-	if step.Task.State.Final() {
+	t.tell(ctx, &c.was.Task, v, step, write)
+	if step.Task.State.Final() || c.stale {
 		t.forget(step.Task.ID)
 		return
 	}
@@ -254,9 +292,9 @@ func (c *Controller) running(tenant string, n int) {
 // tell publishes what a commit means for others. None of it must arrive:
 // workers notice at their next renewal, gateways look at the row, the results
 // role looks into the outbox.
-func (t *turn) tell(ctx context.Context, v *view, step *task.Step, write *state.Change) {
+func (t *turn) tell(ctx context.Context, was *task.Task, v *view, step *task.Step, write *state.Change) {
 	t.stop(ctx, step)
-	final := step.Task.State.Final() && write.Task != nil
+	final := step.Task.State.Final() && !was.State.Final()
 	if final {
 		t.parts.Reached("task ended")
 	}
@@ -267,7 +305,7 @@ func (t *turn) tell(ctx context.Context, v *view, step *task.Step, write *state.
 	for i := range write.Update {
 		t.send(ctx, subject, workEvent(&write.Update[i].Work, t.now))
 	}
-	if write.Task != nil {
+	if !reflect.DeepEqual(step.Task, *was) {
 		t.send(ctx, subject, api.Event{
 			Type: "task", TaskID: v.Task.ID, State: v.Task.State, Status: v.Task.Status, Error: v.Task.Error, At: t.now,
 		})

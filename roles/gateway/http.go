@@ -87,7 +87,7 @@ func decode(w http.ResponseWriter, r *http.Request, limit int64, v any) error {
 	if err := dec.Decode(v); err != nil {
 		return jsonError(err)
 	}
-	if dec.More() {
+	if _, err := dec.Token(); err != io.EOF {
 		return errs.New(errs.Invalid, "request", "text after the JSON object")
 	}
 	return nil

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -30,14 +31,19 @@ func (g *Gateway) object(r *http.Request, tenant string) (*blob.Store, media.Ref
 		return nil, ref, errs.InField("cloud", "no store is named %q", ref.Cloud)
 	}
 	if ref.Bucket == g.parts.Place.Results && r.Method != http.MethodPut && r.Method != http.MethodDelete {
-		id, _, _ := strings.Cut(ref.Key, "/")
-		t, err := g.parts.Store.Task(r.Context(), id)
-		if err != nil || t.Tenant != tenant {
+		if !g.owns(r.Context(), tenant, ref.Key) {
 			return nil, ref, errs.New(errs.NotFound, "objects", "there is no such object")
 		}
 		return store, ref, nil
 	}
 	return store, ref, g.mayUse(tenant, "bucket", ref)
+}
+
+// owns reports whether a result, by its key, came from a task of the tenant.
+func (g *Gateway) owns(ctx context.Context, tenant, key string) bool {
+	id, _, _ := strings.Cut(key, "/")
+	t, err := g.parts.Store.Task(ctx, id)
+	return err == nil && t.Tenant == tenant
 }
 
 func (g *Gateway) putObject(w http.ResponseWriter, r *http.Request, tenant string) error {

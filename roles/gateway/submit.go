@@ -36,7 +36,7 @@ func (g *Gateway) accept(w http.ResponseWriter, r *http.Request, tenant string, 
 	if err != nil {
 		return err
 	}
-	t, err := g.check(tenant, body)
+	t, err := g.check(r.Context(), tenant, body)
 	if err != nil {
 		return err
 	}
@@ -54,14 +54,16 @@ func (g *Gateway) accept(w http.ResponseWriter, r *http.Request, tenant string, 
 	g.parts.Reached("accepted")
 	// A client that hangs up now must not keep the task from being decided.
 	g.wake(context.WithoutCancel(r.Context()), stored.ID)
+	if wait > 0 && stored.State.Final() {
+		return g.reply(w, r, &stored, wait)
+	}
 	if wait > 0 {
 		ended, err := g.await(r.Context(), stored.ID, done, wait)
 		if err != nil {
 			return err
 		}
 		if ended != nil {
-			w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
-			return g.reply(w, r, ended)
+			return g.reply(w, r, ended, wait)
 		}
 	}
 	w.Header().Set("Location", "/v1/tasks/"+stored.ID)
@@ -79,7 +81,7 @@ func (g *Gateway) wake(ctx context.Context, id string) {
 }
 
 // check validates a submission completely and builds its task.
-func (g *Gateway) check(tenant string, body *api.Submit) (task.Task, error) {
+func (g *Gateway) check(ctx context.Context, tenant string, body *api.Submit) (task.Task, error) {
 	now := g.parts.Now()
 	req := task.Request{
 		CreateTime: body.CreateTime, MsgID: body.MsgID, NotifyURL: body.NotifyURL, Priority: 5, Params: body.Params,
@@ -91,7 +93,7 @@ func (g *Gateway) check(tenant string, body *api.Submit) (task.Task, error) {
 	if body.Priority != nil {
 		req.Priority = *body.Priority
 	}
-	if err := g.checkFields(tenant, &req); err != nil {
+	if err := g.checkFields(ctx, tenant, &req); err != nil {
 		return task.Task{}, err
 	}
 	plan, err := g.checkCall(&req)
@@ -104,7 +106,7 @@ func (g *Gateway) check(tenant string, body *api.Submit) (task.Task, error) {
 	}, nil
 }
 
-func (g *Gateway) checkFields(tenant string, req *task.Request) error {
+func (g *Gateway) checkFields(ctx context.Context, tenant string, req *task.Request) error {
 	switch {
 	case req.Cmd == "":
 		return errs.InField("cmd", "is required: the name of a function or a flow")
@@ -128,12 +130,12 @@ func (g *Gateway) checkFields(tenant string, req *task.Request) error {
 		}
 	}
 	for i := range req.Inputs {
-		if err := g.checkRef(tenant, fmt.Sprintf("input_files.%d", i), &req.Inputs[i], true); err != nil {
+		if err := g.checkRef(ctx, tenant, fmt.Sprintf("input_files.%d", i), &req.Inputs[i], true); err != nil {
 			return err
 		}
 	}
 	for i := range req.Outputs {
-		if err := g.checkRef(tenant, fmt.Sprintf("output_files.%d", i), &req.Outputs[i], false); err != nil {
+		if err := g.checkRef(ctx, tenant, fmt.Sprintf("output_files.%d", i), &req.Outputs[i], false); err != nil {
 			return err
 		}
 	}
@@ -141,7 +143,7 @@ func (g *Gateway) checkFields(tenant string, req *task.Request) error {
 }
 
 // checkRef checks where media lies and fills in the default store.
-func (g *Gateway) checkRef(tenant, field string, ref *media.Ref, input bool) error {
+func (g *Gateway) checkRef(ctx context.Context, tenant, field string, ref *media.Ref, input bool) error {
 	switch {
 	case !input && ref.URL != "":
 		return errs.InField(field+".url", "results go to a bucket, not to a URL")
@@ -165,7 +167,10 @@ func (g *Gateway) checkRef(tenant, field string, ref *media.Ref, input bool) err
 		return errs.InField(field+".cloud", "no store is named %q", ref.Cloud)
 	}
 	if input && ref.Bucket == g.parts.Place.Results {
-		return nil // a result may feed another task; its key holds an id nobody can guess
+		if !g.owns(ctx, tenant, ref.Key) { // a result may feed another task of its owner
+			return errs.InField(field+".key", "there is no such object")
+		}
+		return nil
 	}
 	return g.mayUse(tenant, field+".bucket", *ref)
 }

@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/flow"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/state"
 )
@@ -88,7 +90,7 @@ func (g *Gateway) list(w http.ResponseWriter, r *http.Request, tenant string) er
 }
 
 // cancel marks a task as ending. It is canceled when its workers have
-// confirmed that nothing runs any more: 202, or 200 if it is over already.
+// confirmed that nothing runs any more. A task that is over is a Conflict.
 func (g *Gateway) cancel(w http.ResponseWriter, r *http.Request, tenant string) error {
 	return g.change(w, r, tenant, func(v task.View) (task.Step, error) {
 		t, err := task.Cancel(v.Task)
@@ -99,13 +101,29 @@ func (g *Gateway) cancel(w http.ResponseWriter, r *http.Request, tenant string) 
 // retry runs a failed or canceled task again; what succeeded is kept.
 func (g *Gateway) retry(w http.ResponseWriter, r *http.Request, tenant string) error {
 	return g.change(w, r, tenant, func(v task.View) (task.Step, error) {
-		plan, _, err := g.parts.Flows.Choose(v.Task.Request.Cmd, g.parts.Functions)
+		plan, err := g.plan(r.Context(), &v.Task)
 		if err != nil {
 			return task.Step{}, err
 		}
 		v.Plan = plan
 		return task.Retry(v, g.parts.Now())
 	}, "retry")
+}
+
+// plan is a task's flow in the version it was accepted with: its slots and rows
+// are that version's.
+func (g *Gateway) plan(ctx context.Context, t *task.Task) (*flow.Plan, error) {
+	if p := g.parts.Flows.Get(t.Flow); p != nil && p.Version == t.FlowVer {
+		return p, nil
+	}
+	body, err := g.parts.Store.Flow(ctx, t.Flow, t.FlowVer)
+	if errs.Is(err, errs.NotFound) {
+		return nil, errs.New(errs.Conflict, "retry", "its flow %s is gone in version %s; submit it anew", t.Flow, t.FlowVer)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return flow.Load([]byte(body))
 }
 
 // change applies a caller's decision to a task. The controller may write at

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/mediafn/mediafn/api"
@@ -67,11 +68,12 @@ func (g *Gateway) await(ctx context.Context, id string, done <-chan struct{}, wa
 
 // reply answers a sync request with the callback. The status tells success of
 // the request, not of the task.
-func (g *Gateway) reply(w http.ResponseWriter, r *http.Request, t *task.Task) error {
+func (g *Gateway) reply(w http.ResponseWriter, r *http.Request, t *task.Task, wait time.Duration) error {
 	v, err := g.parts.Store.View(r.Context(), t.ID)
 	if err != nil {
 		return err
 	}
+	w.Header().Set("Preference-Applied", "wait="+strconv.Itoa(int(wait.Seconds())))
 	writeJSON(w, http.StatusOK, api.CallbackOf(t, task.FiguresOf(t, v.Work)))
 	return nil
 }

@@ -12,10 +12,20 @@ import (
 	"github.com/mediafn/mediafn/ports/state"
 )
 
+// claimSlack is how much longer than the receiver may take a post is claimed.
+const claimSlack = 10 * time.Second
+
 // deliver tries a webhook once and settles its post: done, again later, or
 // given up. Every try is logged.
 func (r *Results) deliver(ctx context.Context, p state.Post) {
 	t, err := r.parts.Store.Task(ctx, p.TaskID)
+	if errs.Is(err, errs.NotFound) {
+		// Its task was deleted: nobody is left to tell about.
+		if err := r.parts.Store.Settle(ctx, p, time.Time{}, nil); err != nil {
+			r.parts.Log.Warn("webhook not settled", "task", p.TaskID, "err", err)
+		}
+		return
+	}
 	if err != nil {
 		r.parts.Log.Warn("webhook's task not read", "task", p.TaskID, "err", err)
 		return
@@ -26,11 +36,23 @@ func (r *Results) deliver(ctx context.Context, p state.Post) {
 		r.parts.Log.Error("webhook not signed", "task", p.TaskID, "tenant", t.Tenant, "err", err)
 		return
 	}
+	if mine, err := r.parts.Store.Claim(ctx, p, began.Add(r.cfg.Timeout+claimSlack)); err != nil || !mine {
+		if err != nil && ctx.Err() == nil {
+			r.parts.Log.Warn("webhook not claimed", "task", p.TaskID, "err", err)
+		}
+		return // another process has it
+	}
 	asked, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	status, answer, err := r.parts.Sender.Post(asked, p.Target, header, []byte(p.Body))
 	cancel()
-	if ctx.Err() != nil {
-		return // shutting down: it stays in the outbox
+	last := context.WithoutCancel(ctx) // what was sent is recorded, shutdown or not
+	if err != nil && ctx.Err() != nil {
+		// Shutting down: it stays in the outbox, as if it had not been tried.
+		p.Attempt--
+		if err := r.parts.Store.Settle(last, p, began, nil); err != nil {
+			r.parts.Log.Warn("webhook not given back", "task", p.TaskID, "err", err)
+		}
+		return
 	}
 	log := &state.Delivery{
 		TaskID: p.TaskID, WebhookID: p.ID, URL: p.Target, Attempt: p.Attempt + 1, Status: status, At: began,
@@ -43,7 +65,7 @@ func (r *Results) deliver(ctx context.Context, p state.Post) {
 		r.parts.Reached("webhook sent")
 	}
 	again := r.again(p, status, answer, err)
-	if err := r.parts.Store.Settle(ctx, p, again, log); err != nil {
+	if err := r.parts.Store.Settle(last, p, again, log); err != nil {
 		r.parts.Log.Warn("webhook not settled; it may be sent twice", "task", p.TaskID, "err", err)
 	}
 }

@@ -105,12 +105,16 @@ func (r *Results) signal() {
 
 // round starts what is due and not under way.
 func (r *Results) round(ctx context.Context, sending *sync.WaitGroup, slots chan struct{}) {
-	posts, err := r.parts.Store.Posts(ctx, state.Webhook, r.parts.Now(), 4*r.cfg.Parallel)
+	most := 4 * r.cfg.Parallel
+	posts, err := r.parts.Store.Posts(ctx, state.Webhook, r.parts.Now(), most)
 	if err != nil {
 		if ctx.Err() == nil {
 			r.parts.Log.Warn("outbox not read", "err", err)
 		}
 		return
+	}
+	if len(posts) == most {
+		defer r.signal() // there is more; waiting for slots below keeps the pace
 	}
 	for _, p := range posts {
 		if !r.begin(p.ID) {

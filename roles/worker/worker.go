@@ -63,7 +63,8 @@ type Worker struct {
 	cores   int   // free
 	memory  int64 // free
 	running map[string]*attempt
-	offered int // cores in the offer that stands; -1 = none stands
+	offered int   // cores in the offer that stands; -1 = none stands
+	spoken  int64 // memory in it
 	done    sync.WaitGroup
 }
 
@@ -95,17 +96,26 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer stops.Close()
 	// What outlives ctx: leases of work that is finishing, and its answers.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	var background sync.WaitGroup
+	defer end()
+	var background, reported sync.WaitGroup
 	background.Go(func() { w.renew(life) })
-	background.Go(func() { w.report(life) })
+	reported.Go(func() { w.report(life) })
 	w.signal()
 	w.want(ctx, life)
 	w.wind()
 	close(w.answers)
+	// What finished or was handed back is reported before the worker goes. If
+	// the stream does not take it in time, leases end it instead.
+	limit := time.AfterFunc(lastWords, end)
+	reported.Wait()
+	limit.Stop()
 	end()
 	background.Wait()
 	return nil
 }
+
+// lastWords bounds how long a worker that stops tries to report.
+const lastWords = 15 * time.Second
 
 func (w *Worker) signal() {
 	select {
@@ -148,10 +158,11 @@ func (w *Worker) offer() (job.Want, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	room := w.cfg.Most - len(w.running)
-	if room < 1 || w.offered >= w.cores {
+	// A little more memory is not worth a new offer, much more is.
+	if room < 1 || (w.offered >= w.cores && w.memory <= max(2*w.spoken, 0)) {
 		return job.Want{}, false
 	}
-	w.offered = w.cores
+	w.offered, w.spoken = w.cores, w.memory
 	return job.Want{
 		Schema: job.Schema, Worker: w.cfg.Name, Pools: w.cfg.Pools, Functions: w.functions,
 		Cores: w.cores, Memory: w.memory, Most: room, Wait: w.cfg.Wait,
@@ -180,12 +191,12 @@ func (w *Worker) ask(ctx context.Context, offer job.Want) (job.Grants, error) {
 func (w *Worker) take(life context.Context, offer job.Want, grants job.Grants) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.offered == offer.Cores {
+	if w.offered == offer.Cores && w.spoken == offer.Memory {
 		w.offered = -1
 	}
 	for _, g := range grants.Grants {
 		a := &attempt{grant: g, cores: min(g.Job.Threads, g.Price.Cores), started: time.Now()}
-		if a.cores > w.cores || len(w.running) >= w.cfg.Most {
+		if a.cores > w.cores || g.Price.Memory > w.memory || len(w.running) >= w.cfg.Most {
 			w.done.Go(func() { w.answer(life, a, job.Answer{Returned: true}) })
 			continue
 		}
