@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
@@ -45,6 +46,7 @@ type Local struct {
 	dir    string
 	given  *givenFiles
 	stop   context.CancelFunc
+	ready  chan struct{} // closed when work would be heard of
 	ended  chan struct{}
 	failed error // of Run, once ended is closed
 	closer sync.Once
@@ -74,7 +76,7 @@ func OpenLocal(ctx context.Context, c LocalConfig, log *slog.Logger) (_ *Local, 
 	// Open would listen on the network for a gateway; this one listens in memory.
 	pipe := newPipeListener()
 	l.app.parts.listen = pipe
-	l.app.cfg.Roles = append(l.app.cfg.Roles, "gateway")
+	l.app.cfg.Roles = []string{"gateway", "controller", "results"} // run adds the worker
 	l.Client, err = client.New("http://local", "", &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return pipe.dial(ctx) },
 	}})
@@ -82,13 +84,64 @@ func OpenLocal(ctx context.Context, c LocalConfig, log *slog.Logger) (_ *Local, 
 		return nil, err
 	}
 	life, stop := context.WithCancel(ctx)
-	l.stop, l.ended = stop, make(chan struct{})
+	l.stop, l.ready, l.ended = stop, make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(l.ended)
-		l.failed = l.app.Run(life)
+		l.failed = l.run(life)
 		_ = pipe.Close() // callers that still wait must not wait for ever
 	}()
+	<-l.ready
 	return l, nil
+}
+
+// run plays the roles: the worker after the controller listens, since an offer
+// nobody hears is repeated a second later, and that is long here.
+func (l *Local) run(ctx context.Context) error {
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	others := make(chan error, 1)
+	go func() {
+		defer stop()
+		others <- l.app.Run(inner)
+	}()
+	err := l.heard(inner)
+	close(l.ready)
+	if err == nil {
+		both, end := context.WithCancel(ctx)
+		defer end()
+		defer context.AfterFunc(inner, end)() // the others failed
+		err = runWorker(l.app, both)
+	}
+	stop()
+	return errors.Join(err, <-others)
+}
+
+// heard waits until the controller listens. A request answered by nobody is
+// Busy at once; whatever else comes of it, somebody has it.
+func (l *Local) heard(ctx context.Context) error {
+	nothing, err := json.Marshal(job.Renewal{Schema: job.Schema, Worker: l.app.parts.name})
+	if err != nil {
+		return errs.As(errs.Internal, "local", err)
+	}
+	for _, subject := range []string{job.SubjectRenew, job.SubjectTask, job.SubjectWant} {
+		for {
+			brief, cancel := context.WithTimeout(ctx, 2*time.Millisecond)
+			_, err := l.app.parts.queue.Request(brief, subject, nothing)
+			cancel()
+			if ctx.Err() != nil {
+				return nil // stopped before it began
+			}
+			if !errs.Is(err, errs.Busy) {
+				break
+			}
+			select {
+			case <-time.After(time.Millisecond):
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+	return nil
 }
 
 func openFolder(temp string) (*Local, error) {
