@@ -85,20 +85,23 @@ func (e *Executor) compute(ctx context.Context, j *job.Job, progress func(fn.Pro
 	if err := sameVersion(spec, j); err != nil {
 		return none, err
 	}
-	dir, end, err := e.scratch.attempt(j.Trace)
-	if err != nil {
-		return none, err
-	}
-	defer func() {
-		if err := end(); err != nil {
-			e.log.Error("scratch of an attempt is not removed", "trace", j.Trace, "error", err)
+	call := &fn.Call{Trace: j.Trace, Threads: max(j.Threads, 1), Part: j.Part, Progress: progress}
+	copies := ""
+	if len(spec.Inputs)+len(spec.Outputs) > 0 { // without files there is nothing to put into a folder
+		dir, end, err := e.scratch.attempt(j.Trace)
+		if err != nil {
+			return none, err
 		}
-	}()
-	call := &fn.Call{Trace: j.Trace, Dir: filepath.Join(dir, "work"), Threads: max(j.Threads, 1), Part: j.Part, Progress: progress}
-	copies := filepath.Join(dir, "in")
-	for _, d := range []string{call.Dir, copies} {
-		if err := os.Mkdir(d, 0o700); err != nil {
-			return none, errs.New(errs.Transient, op, "scratch: %w", err)
+		defer func() {
+			if err := end(); err != nil {
+				e.log.Error("scratch of an attempt is not removed", "trace", j.Trace, "error", err)
+			}
+		}()
+		call.Dir, copies = filepath.Join(dir, "work"), filepath.Join(dir, "in")
+		for _, d := range []string{call.Dir, copies} {
+			if err := os.Mkdir(d, 0o700); err != nil {
+				return none, errs.New(errs.Transient, op, "scratch: %w", err)
+			}
 		}
 	}
 

@@ -21,6 +21,9 @@ import (
 // store puts a function's outputs under the attempt's key. All are checked
 // before the first one is stored.
 func (e *Executor) store(ctx context.Context, j *job.Job, spec *fn.Spec, dir string, outs []fn.Output) ([]media.Object, error) {
+	if len(outs) == 0 {
+		return nil, nil
+	}
 	// A Root follows no link out of the folder, whatever a tool left there.
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -17,7 +17,7 @@ type Call struct {
 	Trace   string          // id of this attempt
 	Params  json.RawMessage // canonical, as Check returned them
 	Inputs  []Input
-	Dir     string // scratch of this attempt alone; everything written goes here
+	Dir     string // scratch of this attempt alone; everything written goes here. Empty for a function that declares neither inputs nor outputs
 	Threads int    // cores this call may keep busy, ≥ 1; plans pin tool threads to it
 	Part    *Part  // the slice of the primary input to process; nil = all of it
 

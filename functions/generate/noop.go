@@ -10,8 +10,7 @@ var noopSpec = fn.Spec{
 	Name: "noop", Version: "1", Summary: "Do nothing, to see what everything around a function costs.",
 	Doc: "Takes no input and gives no output. Benchmarks use it to measure the control plane alone, " +
 		"operators to see whether a task gets through.",
-	Outputs: []fn.Slot{{Name: "none", Kinds: []media.Kind{media.Text}, Min: 0, Max: 1, Help: "never filled"}},
-	Purity:  fn.Exact,
+	Purity: fn.Exact,
 }
 
 type noopParams struct{}
