@@ -84,7 +84,7 @@ func runConcat(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *concatParams) 
 	args = append(args, "-map", "0:v:0", "-map", "0:a?", "-map_metadata", "1", "-map_chapters", "-1", "-c", "copy")
 	v := first.MainVideo()
 	if v.Rotation != 0 {
-		args = append(args, "-metadata:s:v:0", fmt.Sprintf("rotate=%d", v.Rotation))
+		args = append(args, "-metadata:s:v:0", fmt.Sprintf("rotate=%d", 360-v.Rotation))
 	}
 	path := filepath.Join(call.Dir, out.name)
 	job.Args = append(args, out.args(trackScale(v), path)...)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestConcatJoinsByCopy(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := b.clip("a.mp4", "30000/1001", "")
 	c := b.path("c's.mp4") // a name that needs escaping
@@ -38,6 +39,7 @@ func TestConcatJoinsByCopy(t *testing.T) {
 }
 
 func TestConcatRefusesWhatDiffers(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	a := b.clip("a.mp4", "25", "")
 	for want, other := range map[string]string{
@@ -57,6 +59,7 @@ func TestConcatRefusesWhatDiffers(t *testing.T) {
 }
 
 func TestMuxAddsSound(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	video := b.clip("v.mp4", "25", "", "-an", "-metadata", "title=A film")
 	sound := b.path("s.m4a")
@@ -87,6 +90,7 @@ func TestMuxAddsSound(t *testing.T) {
 }
 
 func TestPublishIsIdentity(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	path := b.clip("a.mp4", "25", "")
 	res, err := b.call(Publish(), "", b.input("files", path), b.input("files", path))
@@ -101,6 +105,7 @@ func TestPublishIsIdentity(t *testing.T) {
 }
 
 func TestWithoutFFmpegTheFunctionsLoadAndRefuse(t *testing.T) {
+	t.Parallel()
 	for _, f := range []fn.Function{Merge(nil), Mux(nil), Concat(nil), Certify(nil)} {
 		if _, err := f.Run(t.Context(), &fn.Call{Params: []byte("{}")}); !errs.Is(err, errs.Unsupported) {
 			t.Errorf("%s: %v", f.Spec().Name, err)
@@ -110,6 +115,7 @@ func TestWithoutFFmpegTheFunctionsLoadAndRefuse(t *testing.T) {
 
 // What is wired wrongly is our fault; what is damaged is the file's.
 func TestMergeAndCertifyRefuse(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	src := b.clip("s.mp4", "25", "")
 	plan := fn.Input{Slot: "plan", Doc: []byte(`{"sliced":false,"segments":[]}`)}

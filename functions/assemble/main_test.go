@@ -227,3 +227,11 @@ func (b *bench) clip(name, rate, filter string, more ...string) string {
 	b.run(append(append(args, more...), out)...)
 	return out
 }
+
+// turn marks a file as lying on its side; it returns another file.
+func (b *bench) turn(path, degrees string) string {
+	b.Helper()
+	out := strings.TrimSuffix(path, ".mp4") + "-" + degrees + ".mp4"
+	b.run("-i", path, "-c", "copy", "-video_track_timescale", "12800", "-metadata:s:v", "rotate="+degrees, out)
+	return out
+}

@@ -86,6 +86,9 @@ func runMerge(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call) (*fn.Result, error
 	if !plan.Sliced || plan.Promise == nil || len(slices) != len(plan.Segments) {
 		return nil, errs.New(errs.Internal, "assemble", "%d slices for a plan of %d", len(slices), len(plan.Segments))
 	}
+	if plan.HasSound && call.In("sound") == nil {
+		return nil, errs.New(errs.Internal, "assemble", "the plan has sound and none was given")
+	}
 	out, err := fileOf(plan.Assembly.Container)
 	if err != nil {
 		return nil, err
@@ -111,8 +114,8 @@ func runMerge(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call) (*fn.Result, error
 		return nil, err
 	}
 	if rotation != 0 {
-		// The demuxer of lists drops the display matrix. FFmpeg counts against the clock.
-		args = append(args, "-metadata:s:v:0", "rotate="+strconv.Itoa(rotation))
+		// The demuxer of lists drops the display matrix; on copies FFmpeg sets it against the clock.
+		args = append(args, "-metadata:s:v:0", "rotate="+strconv.Itoa(360-rotation))
 	}
 	facts.LeftOut = append(facts.LeftOut, left...)
 	path := filepath.Join(call.Dir, out.name)

@@ -11,11 +11,13 @@ import (
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/slice"
+	"github.com/mediafn/mediafn/functions/internal/source"
 )
 
 const colours = "-color_range tv -color_primaries bt709 -color_trc bt709 -colorspace bt709"
 
 func TestMergedFilesAreAsPromised(t *testing.T) {
+	t.Parallel()
 	uneven := "setpts='PTS+gt(mod(N,7),3)*0.4/(FRAME_RATE*TB)+gt(N,90)*0.5/TB'"
 	cases := []struct {
 		name, rate, filter, options, container string
@@ -31,12 +33,16 @@ func TestMergedFilesAreAsPromised(t *testing.T) {
 		{"late.mp4", "25", "", "-output_ts_offset 0.2", "mp4"},
 		{"late-picture.mp4", "30000/1001", "setpts=PTS+0.5/TB", "", "mp4"},
 		{"one-gop.mp4", "25", "", "-g 1000 -keyint_min 1000", "mp4"},
-		{"upright.mp4", "25", "transpose=1", "-metadata:s:v rotate=90", "mp4"},
+		{"lying.mp4", "25", "transpose=2", "", "mp4"},
 	}
 	for _, c := range cases {
 		t.Run(c.name+" to "+c.container, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t)
 			src := b.clip(c.name, c.rate, c.filter, strings.Fields(c.options)...)
+			if c.name == "lying.mp4" {
+				src = b.turn(src, "90") // ffmpeg turns the pixels and drops the mark
+			}
 			w := b.slice(src, fn.Assembly{Container: c.container, Sound: true}, x264)
 			if len(w.slices) < 3 {
 				t.Fatalf("%d slices", len(w.slices))
@@ -59,6 +65,7 @@ func TestMergedFilesAreAsPromised(t *testing.T) {
 
 // Slices, sound and source need not lie on this machine's disk.
 func TestMergeReadsOverHTTP(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	src := b.clip("s.mp4", "25", "")
 	w := b.slice(src, fn.Assembly{Container: "mp4", Sound: true}, x264)
@@ -74,6 +81,7 @@ func TestMergeReadsOverHTTP(t *testing.T) {
 // A function may change the frame rate: slices then begin where both clocks
 // meet, and together have the frames the whole would have.
 func TestChangedFrameRate(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	rate := media.Rational{Num: 25, Den: 1}
 	src := b.clip("s.mp4", "30", "")
@@ -91,8 +99,30 @@ func TestChangedFrameRate(t *testing.T) {
 	}
 }
 
+// What a slice's track says of its look, the whole says too.
+func TestLookOfSlicesIsKept(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	src := b.clip("s.mp4", "25", "", "-an")
+	for _, turn := range []string{"90", "180", "270"} {
+		look := append(strings.Fields(colours+" -vf setsar=4/3"), x264...)
+		for _, container := range []string{"mp4", "mkv"} {
+			w := b.slice(src, fn.Assembly{Container: container}, look)
+			for i := range w.slices {
+				w.slices[i] = b.turn(w.slices[i], turn)
+			}
+			result, _ := b.merge(w)
+			v, got := b.facts(w.slices[0]).MainVideo(), b.look(result, source.Want{Probe: true}).MainVideo()
+			if v.Rotation == 0 || v.SAR.Num != 4 || got.Color != v.Color || got.SAR != v.SAR || container == "mp4" && got.Rotation != v.Rotation {
+				t.Errorf("%s: %d° %v %+v became %d° %v %+v", container, v.Rotation, v.SAR, v.Color, got.Rotation, got.SAR, got.Color)
+			}
+		}
+	}
+}
+
 // HDR10 data travels in the stream, through every slice and the merge.
 func TestHDRSurvives(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	x265 := []string{"-c:v", "libx265", "-preset", "ultrafast", "-pix_fmt", "yuv420p10le", "-tag:v", "hvc1", "-x265-params",
 		"log-level=none:keyint=25:pools=none:frame-threads=1:hdr10=1:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:range=limited:" +
@@ -120,6 +150,7 @@ func fails(t *testing.T, c slice.Certificate, want ...string) {
 }
 
 func TestBrokenResultsAreFound(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	src := b.clip("s.mp4", "25", "", strings.Fields(colours)...)
 	w := b.slice(src, fn.Assembly{Container: "mp4", Sound: true, Width: 160, Height: 90}, x264)
@@ -235,6 +266,7 @@ func TestBrokenResultsAreFound(t *testing.T) {
 
 // What lies beside picture and sound is kept as far as the container can.
 func TestChaptersTagsAndSubtitlesAreKept(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	meta, subs := b.path("meta.txt"), b.path("s.srt")
 	write := func(path, text string) {
