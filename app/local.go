@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -276,12 +277,11 @@ func Compute(ctx context.Context, c LocalConfig, name, input string, params []by
 	}, nil)
 }
 
-// Migrate brings the database of a configuration up to date and says which it
-// is.
+// Migrate brings the database of a configuration, named by State or Data, up
+// to date and says which it is.
 func Migrate(ctx context.Context, c Config) (string, error) {
-	c.Roles = []string{"gateway"} // any that opens the database
-	if err := c.Complete(); err != nil {
-		return "", err
+	if c.State == "" {
+		c.State = "sqlite:" + filepath.Join(c.Data, "state.db")
 	}
 	if err := os.MkdirAll(c.Data, 0o750); err != nil {
 		return "", errs.As(errs.Internal, "data folder", err)
@@ -290,7 +290,11 @@ func Migrate(ctx context.Context, c Config) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return c.State, store.Close()
+	which := c.State
+	if u, err := url.Parse(which); err == nil {
+		which = u.Redacted()
+	}
+	return which, store.Close()
 }
 
 // Menu is what this build can do here: functions whose tools are missing say

@@ -32,7 +32,17 @@ type commands struct {
 	Serve  serveCmd  `cmd:"" help:"Play roles of mediafn; all of them by default."`
 	Run    runCmd    `cmd:"" help:"Run one function or flow here, without a server."`
 	Submit submitCmd `cmd:"" help:"Submit a task to a server."`
-	Bench  benchCmd  `cmd:"" help:"Measure this machine."`
+	Tasks  tasksCmd  `cmd:"" help:"List a server's tasks."`
+	Task   taskCmd   `cmd:"" help:"Show one task."`
+	Cancel cancelCmd `cmd:"" help:"Stop a task."`
+	Retry  retryCmd  `cmd:"" help:"Start a failed or canceled task again."`
+
+	Functions functionsCmd `cmd:"" help:"List functions, or show one."`
+	Flow      flowCmd      `cmd:"" help:"Check and show flows."`
+	Probe     probeCmd     `cmd:"" help:"Show what a file is."`
+	Migrate   migrateCmd   `cmd:"" help:"Bring the database up to date."`
+	Version   versionCmd   `cmd:"" help:"Show what build this is."`
+	Bench     benchCmd     `cmd:"" help:"Measure this machine."`
 }
 
 // std are the streams of one invocation.
@@ -54,6 +64,9 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	if err != nil {
 		fmt.Fprintln(errOut, "mediafn:", err)
 		return exitFailed
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
 	}
 	parsed, err := parser.Parse(args)
 	if exited >= 0 {

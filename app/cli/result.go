@@ -99,7 +99,7 @@ func printResult(w io.Writer, c *api.Callback, paths []string) {
 		if r.Sliced != nil && *r.Sliced {
 			what = "sliced"
 		}
-		fmt.Fprintf(tw, "slices\t%s\t%s\n", what, r.SliceReason)
+		fmt.Fprintf(tw, "slices\t%s\t%s\n", what, strings.TrimPrefix(r.SliceReason, what+": "))
 	}
 	if r.Certificate != nil {
 		printCertificate(tw, r.Certificate)

@@ -57,6 +57,9 @@ func configFile(r io.Reader) (kong.Resolver, error) {
 		return nil, errs.New(errs.Invalid, "config", "%s", yaml.FormatError(err, false, true))
 	}
 	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		if len(flag.Envs) == 0 {
+			return nil, nil // what is no setting has neither a variable nor a key
+		}
 		return values[flag.Name], nil
 	}), nil
 }
