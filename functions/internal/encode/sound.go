@@ -166,8 +166,14 @@ func (s Sound) Filters() []string {
 	case c.layouts != "":
 		format = "channel_layouts=" + c.layouts
 	}
-	if s.SampleRate > 0 {
-		format = strings.TrimPrefix(format+":sample_rates="+strconv.Itoa(s.SampleRate), ":")
+	rate := s.SampleRate
+	if rate > 0 && s.Codec == "opus" {
+		// Opus always decodes to 48 kHz. FFmpeg 5.1 counts the encoder's delay in
+		// samples of the input's rate, so only at 48 kHz is it right.
+		rate = 48000
+	}
+	if rate > 0 {
+		format = strings.TrimPrefix(format+":sample_rates="+strconv.Itoa(rate), ":")
 	}
 	if format != "" {
 		filters = append(filters, "aformat="+format)

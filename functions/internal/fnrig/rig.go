@@ -8,6 +8,7 @@
 package fnrig
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -122,12 +123,15 @@ func Generate(t testing.TB, name string, args ...string) string {
 	return path
 }
 
-// Shell runs a program outside the sandbox and returns what it printed.
+// Shell runs a program outside the sandbox and returns its standard output.
 func Shell(t testing.TB, name string, args ...string) string {
 	t.Helper()
-	out, err := exec.Command(name, args...).CombinedOutput()
+	var said bytes.Buffer
+	cmd := exec.Command(name, args...)
+	cmd.Stderr = &said
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+		t.Fatalf("%s %q: %v\n%s", name, args, err, said.String())
 	}
 	return string(out)
 }

@@ -1,0 +1,271 @@
+package encode
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/media"
+)
+
+// Video says how a picture track is encoded. The zero value of a field leaves
+// the choice to this package.
+type Video struct {
+	Codec      string   // h264, h265, av1 or vp9
+	CRF        *float64 // constant quality; nil = the codec's default unless Bitrate is set
+	Bitrate    int64    // bit/s, average
+	MaxBitrate int64    // bit/s, of the decoder's buffer model
+	Buffer     int64    // bit, of the same
+	Preset     string   // one of Presets
+	Tune       string
+	Profile    string
+	Level      string  // "4.1"
+	GOP        int     // frames between keyframes at most
+	KeySeconds float64 // seconds between keyframes, exactly
+	BFrames    *int    // between two others, at most
+}
+
+// Presets are the speeds of every encoder, fastest first, by x264's names.
+var Presets = []string{"ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"}
+
+// videoCodec is what one encoder can do.
+type videoCodec struct {
+	encoder    string
+	crf        float64 // default
+	crfMax     float64
+	min, max   int64 // bit/s
+	tunes      []string
+	profiles   []string
+	containers []string
+	pixels     []string // chroma layouts
+	vbv        bool
+	levels     bool
+	bframes    int // most; 0 = not to be set
+}
+
+var videoCodecs = map[string]videoCodec{
+	"h264": {encoder: "libx264", crf: 23, crfMax: 51, min: 10_000, max: 800_000_000, vbv: true, levels: true, bframes: 16,
+		tunes:      []string{"film", "animation", "grain", "stillimage", "fastdecode", "zerolatency", "psnr", "ssim"},
+		profiles:   []string{"baseline", "main", "high", "high10", "high422", "high444"},
+		containers: []string{"mp4", "mov", "mkv"}, pixels: []string{"yuv420p", "yuv422p", "yuv444p"}},
+	"h265": {encoder: "libx265", crf: 28, crfMax: 51, min: 10_000, max: 800_000_000, vbv: true, levels: true, bframes: 16,
+		tunes:    []string{"animation", "grain", "fastdecode", "zerolatency", "psnr", "ssim"},
+		profiles: []string{"main", "main10"}, containers: []string{"mp4", "mov", "mkv"}, pixels: []string{"yuv420p", "yuv422p", "yuv444p"}},
+	"av1": {encoder: "libsvtav1", crf: 35, crfMax: 63, min: 10_000, max: 100_000_000,
+		tunes: []string{"psnr"}, profiles: []string{"main"}, containers: []string{"mp4", "mkv", "webm"}, pixels: []string{"yuv420p"}},
+	"vp9": {encoder: "libvpx-vp9", crf: 31, crfMax: 63, min: 10_000, max: 400_000_000, vbv: true,
+		tunes: []string{"psnr", "ssim", "film", "screen"}, containers: []string{"mp4", "mkv", "webm"}, pixels: []string{"yuv420p", "yuv422p", "yuv444p"}},
+}
+
+// Check tests the combination for a container: mp4, mov, mkv or webm.
+func (v Video) Check(container string) error {
+	c, ok := videoCodecs[v.Codec]
+	if !ok {
+		return errs.InField("params.codec", "must be h264, h265, av1 or vp9, not %q", v.Codec)
+	}
+	refuse := func(field, format string, args ...any) error { return errs.InField("params."+field, format, args...) }
+	switch {
+	case !slices.Contains(c.containers, container):
+		return refuse("codec", "%s does not go into %s; it goes into %s", v.Codec, container, strings.Join(c.containers, ", "))
+	case v.CRF != nil && v.Bitrate != 0:
+		return refuse("bitrate", "crf and bitrate exclude each other")
+	case v.CRF != nil && *v.CRF > c.crfMax:
+		return refuse("crf", "must be at most %v for %s", c.crfMax, v.Codec)
+	case v.CRF != nil && *v.CRF != float64(int(*v.CRF)) && (v.Codec == "av1" || v.Codec == "vp9"):
+		return refuse("crf", "must be a whole number for %s", v.Codec)
+	case v.CRF != nil && *v.CRF < 1 && v.Codec == "av1":
+		return refuse("crf", "must be at least 1 for av1")
+	case v.Bitrate != 0 && (v.Bitrate < c.min || v.Bitrate > c.max):
+		return refuse("bitrate", "must be %d–%d bit/s for %s", c.min, c.max, v.Codec)
+	case v.MaxBitrate != 0 && !c.vbv:
+		return refuse("max_bitrate", "%s has no such limit here", v.Codec)
+	case v.MaxBitrate != 0 && v.MaxBitrate < v.Bitrate:
+		return refuse("max_bitrate", "must not be below bitrate")
+	case v.Buffer != 0 && v.MaxBitrate == 0:
+		return refuse("buffer", "needs max_bitrate")
+	case v.Tune != "" && !slices.Contains(c.tunes, v.Tune):
+		return refuse("tune", "%s has %s, not %s", v.Codec, strings.Join(c.tunes, ", "), v.Tune)
+	case v.Profile != "" && !slices.Contains(c.profiles, v.Profile):
+		return refuse("profile", "%s has %s, not %s", v.Codec, strings.Join(append([]string{"none to choose"}, c.profiles...), ", "), v.Profile)
+	case v.Level != "" && !c.levels:
+		return refuse("level", "cannot be chosen for %s", v.Codec)
+	case v.GOP != 0 && v.KeySeconds != 0:
+		return refuse("keyframe_seconds", "gop and keyframe_seconds exclude each other")
+	case v.BFrames != nil && c.bframes == 0:
+		return refuse("bframes", "cannot be chosen for %s", v.Codec)
+	case v.BFrames != nil && *v.BFrames > 0 && v.Profile == "baseline":
+		return refuse("bframes", "profile baseline has none")
+	}
+	return nil
+}
+
+// VBV is the decoder buffer model asked for: bit/s and bits, 0 for none.
+func (v Video) VBV() (rate, buffer int64) {
+	if v.MaxBitrate == 0 {
+		return 0, 0
+	}
+	if v.Buffer == 0 {
+		return v.MaxBitrate, 2 * v.MaxBitrate
+	}
+	return v.MaxBitrate, v.Buffer
+}
+
+// CarriesHDR reports whether the encoder writes static HDR metadata. FFmpeg
+// 5.1 hands it to none by itself; x265 and SVT-AV1 take it as parameters.
+func (v Video) CarriesHDR() bool { return v.Codec == "h265" || v.Codec == "av1" }
+
+// Args are the output options that select and set up the encoder, threads
+// pinned. tags name the colours as they arrive at the encoder; hdr is the
+// static metadata to write, or nil; width chooses VP9's tiles.
+func (v Video) Args(threads, width int, tags media.Color, hdr *media.HDR, container string) []string {
+	c := videoCodecs[v.Codec]
+	threads = max(threads, 1)
+	args := []string{"-c:v", c.encoder}
+	add := func(more ...string) { args = append(args, more...) }
+	var private []string
+	step := max(slices.Index(Presets, v.Preset), 0)
+	switch v.Codec {
+	case "h264", "h265":
+		add("-preset", v.Preset)
+	case "av1":
+		add("-preset", itoa([]int{12, 11, 10, 9, 8, 7, 5, 4, 3}[step]))
+	case "vp9":
+		deadline := "good"
+		if step < 2 {
+			deadline = "realtime"
+		}
+		add("-deadline", deadline, "-cpu-used", itoa([]int{8, 6, 5, 4, 3, 2, 1, 1, 0}[step]))
+	}
+	add(v.rate(c)...)
+	if v.GOP > 0 {
+		add("-g", itoa(v.GOP))
+	}
+	if v.KeySeconds > 0 {
+		if v.GOP == 0 {
+			add("-g", "9999")
+		}
+		add("-force_key_frames", "expr:gte(t,n_forced*"+number(v.KeySeconds)+")")
+	}
+	if v.BFrames != nil {
+		add("-bf", itoa(*v.BFrames))
+	}
+	if v.Profile != "" && v.Codec != "av1" {
+		add("-profile:v", v.Profile)
+	}
+	switch v.Codec {
+	case "h264":
+		if v.Tune != "" {
+			add("-tune", v.Tune)
+		}
+		if v.Level != "" {
+			add("-level:v", v.Level)
+		}
+		add("-threads:v", itoa(threads), "-forced-idr", "1")
+	case "h265":
+		if v.Tune != "" {
+			add("-tune", v.Tune)
+		}
+		// An open GOP at a joint would refer to frames of another slice.
+		private = append(private, "log-level=error", "open-gop=0", "pools="+itoa(threads), "frame-threads="+itoa(min(threads, 4)))
+		if v.Level != "" {
+			private = append(private, "level-idc="+v.Level)
+		}
+		if hdr != nil {
+			private = append(private, "hdr10=1", "repeat-headers=1")
+			private = append(private, hdrX265(hdr)...)
+		}
+		add("-forced-idr", "1", "-x265-params", strings.Join(private, ":"))
+		if container == "mp4" || container == "mov" {
+			add("-tag:v", "hvc1") // Apple's players take no other
+		}
+	case "av1":
+		private = append(private, "lp="+itoa(threads))
+		if v.Tune == "psnr" {
+			private = append(private, "tune=1")
+		}
+		if hdr != nil {
+			private = append(private, hdrSVT(hdr)...)
+		}
+		add("-svtav1-params", strings.Join(private, ":"))
+	case "vp9":
+		tiles := 0 // a tile is at least 256 pixels wide
+		for tiles < 4 && width >= 512<<tiles {
+			tiles++
+		}
+		add("-row-mt", "1", "-threads:v", itoa(threads), "-tile-columns", itoa(tiles), "-lag-in-frames", "25", "-auto-alt-ref", "1")
+		switch v.Tune {
+		case "psnr", "ssim":
+			add("-tune", v.Tune)
+		case "film", "screen":
+			add("-tune-content", v.Tune)
+		}
+	}
+	return append(args, colorArgs(tags)...)
+}
+
+// rate is the choice of quality or bit rate.
+func (v Video) rate(c videoCodec) []string {
+	var args []string
+	if v.Bitrate > 0 {
+		args = append(args, "-b:v", strconv.FormatInt(v.Bitrate, 10))
+	} else {
+		crf := c.crf
+		if v.CRF != nil {
+			crf = *v.CRF
+		}
+		args = append(args, "-crf", number(crf))
+		if v.Codec == "vp9" {
+			args = append(args, "-b:v", "0") // otherwise crf is only a limit
+		}
+	}
+	if rate, buffer := v.VBV(); rate > 0 {
+		args = append(args, "-maxrate:v", strconv.FormatInt(rate, 10), "-bufsize:v", strconv.FormatInt(buffer, 10))
+	}
+	return args
+}
+
+// colorArgs tag the stream; what is not known is not tagged.
+func colorArgs(c media.Color) []string {
+	var args []string
+	for _, p := range [][2]string{{"-color_range", c.Range}, {"-color_primaries", c.Primaries}, {"-color_trc", c.Transfer}, {"-colorspace", c.Matrix}} {
+		if p[1] != "" {
+			args = append(args, p[0], p[1])
+		}
+	}
+	return args
+}
+
+// hdrX265 writes ST 2086 in units of 0.00002 and 0.0001 cd/m², green, blue,
+// red, as x265's --master-display and --max-cll take it.
+func hdrX265(h *media.HDR) []string {
+	var out []string
+	if h.MaxLum.Known() {
+		xy := func(c media.Chroma) string { return fmt.Sprintf("(%.0f,%.0f)", c.X.Float()*50000, c.Y.Float()*50000) }
+		out = append(out, "master-display=G"+xy(h.Primaries[1])+"B"+xy(h.Primaries[2])+"R"+xy(h.Primaries[0])+"WP"+xy(h.White)+
+			fmt.Sprintf("L(%.0f,%.0f)", h.MaxLum.Float()*10000, h.MinLum.Float()*10000))
+	}
+	if h.Light != nil {
+		out = append(out, fmt.Sprintf("max-cll=%d,%d", h.Light.MaxCLL, h.Light.MaxFALL))
+	}
+	return out
+}
+
+// hdrSVT writes the same as SVT-AV1 takes it, in plain numbers.
+func hdrSVT(h *media.HDR) []string {
+	var out []string
+	if h.MaxLum.Known() {
+		xy := func(c media.Chroma) string { return fmt.Sprintf("(%.5f,%.5f)", c.X.Float(), c.Y.Float()) }
+		out = append(out, "mastering-display=G"+xy(h.Primaries[1])+"B"+xy(h.Primaries[2])+"R"+xy(h.Primaries[0])+"WP"+xy(h.White)+
+			fmt.Sprintf("L(%.4f,%.4f)", h.MaxLum.Float(), h.MinLum.Float()))
+	}
+	if h.Light != nil {
+		out = append(out, fmt.Sprintf("content-light=%d,%d", h.Light.MaxCLL, h.Light.MaxFALL))
+	}
+	return out
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func number(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }

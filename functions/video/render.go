@@ -1,0 +1,442 @@
+// Package video holds the functions video → video.
+package video
+
+import (
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/functions/internal/encode"
+	"github.com/mediafn/mediafn/functions/internal/source"
+	"github.com/mediafn/mediafn/tools/ffmpeg"
+	"github.com/mediafn/mediafn/tools/ffmpeg/graph"
+)
+
+// order is what a function asks to be rendered: one encode of the whole, of a
+// range of pictures, or of the sound. It is pure; argv depends on nothing else.
+type order struct {
+	Params  *encode.Params
+	Info    *media.Info
+	Part    *fn.Part
+	Threads int
+	Start   float64  // seconds to cut off in front, whole runs only
+	End     *float64 // second where it ends, on the same clock
+
+	// Draw adds to the picture once it has its size. in and out are labels; it
+	// sees seconds of the source's own time line (see clock). nil draws nothing.
+	Draw func(in, out string, width, height int) graph.Graph
+	// Extra are further inputs, of Draw: numbers 1, 2, …
+	Extra []ffmpeg.Input
+}
+
+// plan is a decided order.
+type plan struct {
+	Args   []string // behind the inputs' own
+	Seek   *float64 // where the source is entered
+	Copyts bool
+	Frames int64 // expected frames; 0 = not known
+	Length float64
+	Output string // file name
+}
+
+// tick is the time base for changed frame rates: it holds every usual rate.
+const tick = 90000
+
+// plan decides how o is rendered.
+func (o order) plan() (*plan, error) {
+	v := o.Info.MainVideo()
+	if v == nil {
+		return nil, errs.New(errs.Invalid, "video", "the source has no pictures")
+	}
+	if o.Part != nil && o.trimmed() {
+		return nil, errs.New(errs.Unsupported, "video", "a call with start or end is not sliced")
+	}
+	if o.Part != nil && o.Part.Stream == fn.Sound {
+		return o.sound()
+	}
+	chain, err := o.Params.Picture().Plan(v, o.Params.Video())
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{Copyts: !o.trimmed(), Output: "video." + o.Params.Format}
+	text, err := o.graph(p, chain, v)
+	if err != nil {
+		return nil, err
+	}
+	p.Args = append(p.Args, "-filter_complex", text, "-filter_complex_threads", itoa(max(o.Threads, 1)), "-map", "[v]")
+	if o.Part == nil {
+		o.whole(p, v)
+	} else {
+		o.pictures(p, v)
+	}
+	p.Args = append(p.Args, "-vsync", "passthrough")
+	if o.Params.Rate().Known() {
+		p.Args = append(p.Args, "-enc_time_base:v", "1:"+itoa(tick))
+	} else {
+		p.Args = append(p.Args, "-enc_time_base:v", encodeBase(v, o.Part))
+	}
+	p.Args = append(p.Args, o.Params.Video().Args(o.Threads, chain.Width, chain.Tags, chain.HDR, o.container())...)
+	p.Args = append(p.Args, o.muxer(p)...)
+	return p, nil
+}
+
+// encodeBase is the encoder's time base. A filter graph hides the source's
+// from -enc_time_base -1, so it is named.
+func encodeBase(v *media.VideoStream, _ *fn.Part) string {
+	if v.TimeBase.Known() && v.TimeBase.Num > 0 {
+		return strconv.FormatInt(v.TimeBase.Num, 10) + ":" + strconv.FormatInt(v.TimeBase.Den, 10)
+	}
+	return "-1"
+}
+
+func (o order) trimmed() bool { return o.Start > 0 || o.End != nil }
+
+func (o order) container() string {
+	if o.Part != nil {
+		return "mp4"
+	}
+	return o.Params.Format
+}
+
+// clock is what to add to the time a filter sees (after the range was chosen,
+// before timestamps are reset) to get seconds of the source's time line.
+func (o order) clock() float64 {
+	if o.trimmed() {
+		return o.Start
+	}
+	return -max(o.Info.StartTime, 0)
+}
+
+// graph writes the filter graph from the source's pictures to [v].
+func (o order) graph(p *plan, chain encode.Chain, v *media.VideoStream) (string, error) {
+	var pick []graph.Filter
+	if part := o.Part; part != nil {
+		// Picked by the source's own ticks: no rounding can lose or add one.
+		pick = append(pick, graph.New("select", "expr", "gte(pts,"+int64s(part.Start)+")*lt(pts,"+int64s(part.End)+")"))
+	}
+	front := append(slices.Clone(chain.Before), pick...)
+	front = append(front, chain.Filters...)
+	var back []graph.Filter
+	rate := o.Params.Rate()
+	first := o.first(v)
+	switch {
+	case rate.Known():
+		// The grid begins at the first frame, sliced or not: slices are cut
+		// where it falls on a frame.
+		begin := "PTS-STARTPTS"
+		back = append(back, graph.New("setpts", "expr", begin), graph.New("fps", "fps", rate.String()))
+		if o.Part != nil {
+			p.Frames = int64(math.Round(v.TimeBase.Seconds(o.Part.End-o.Part.Start) * rate.Float()))
+			back = append(back, graph.New("tpad", "stop_mode", "clone", "stop", "-1"),
+				graph.New("trim", "end_frame", int64s(p.Frames)))
+		}
+		back = append(back, graph.New("settb", "expr", "1/"+itoa(tick)))
+		if o.Part == nil && p.Copyts && first != 0 {
+			back = append(back, graph.New("setpts", "expr", "PTS+"+int64s(int64(math.Round(v.TimeBase.Seconds(first)*tick)))))
+		}
+	case o.Part != nil:
+		p.Frames = o.Part.Frames
+		back = append(back, graph.New("setpts", "expr", "PTS-STARTPTS"))
+	default:
+		p.Frames = 0
+		if !o.trimmed() {
+			p.Frames = v.Frames
+		}
+	}
+	back = append(back, chain.Format)
+	in := "0:" + itoa(v.Index)
+	var g graph.Graph
+	if o.Draw == nil {
+		g = graph.Graph{{In: []string{in}, Filters: append(front, back...), Out: []string{"v"}}}
+	} else {
+		if len(front) == 0 {
+			front = []graph.Filter{graph.New("null")}
+		}
+		g = append(g, graph.Chain{In: []string{in}, Filters: front, Out: []string{"sized"}})
+		g = append(g, o.Draw("sized", "drawn", chain.Width, chain.Height)...)
+		g = append(g, graph.Chain{In: []string{"drawn"}, Filters: back, Out: []string{"v"}})
+	}
+	if err := g.Validate(); err != nil {
+		return "", err
+	}
+	return g.String(), nil
+}
+
+// first is the first picture's timestamp as far as it is known.
+func (o order) first(v *media.VideoStream) int64 {
+	switch {
+	case v.Timing != nil:
+		return v.Timing.FirstPTS
+	case v.TimeBase.Known():
+		return v.TimeBase.Ticks(v.StartTime)
+	}
+	return 0
+}
+
+// pictures are the arguments of a slice.
+func (o order) pictures(p *plan, v *media.VideoStream) {
+	p.Output = "slice.mp4"
+	if t := v.TimeBase.Seconds(o.Part.Entry) - o.Info.StartTime; o.Part.Entry > o.first(v) && t > 0 {
+		// The demuxer goes to the last keyframe not behind this; a little more
+		// covers the rounding to microseconds.
+		t += 0.001
+		p.Seek = &t
+	}
+	p.Length = v.TimeBase.Seconds(o.Part.End - o.Part.Start)
+	p.Args = append(p.Args, "-an", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1",
+		"-frames:v", int64s(p.Frames), "-video_track_timescale", int64s(o.Part.Scale))
+}
+
+// whole are the arguments of a run over everything.
+func (o order) whole(p *plan, v *media.VideoStream) {
+	p.Length = o.Info.Duration
+	end := o.Info.Duration
+	if o.End != nil {
+		end = min(*o.End, max(end, *o.End))
+	}
+	if o.trimmed() {
+		p.Length = max(end-o.Start, 0)
+		if o.Start > 0 {
+			start := o.Start
+			p.Seek = &start
+		}
+		if o.End != nil {
+			p.Args = append(p.Args, "-t", float(*o.End-o.Start))
+		}
+	}
+	o.soundArgs(p)
+	if o.Params.Subtitles == "keep" {
+		o.subtitles(p)
+	} else {
+		p.Args = append(p.Args, "-sn")
+	}
+	p.Args = append(p.Args, "-dn")
+	if o.Params.Metadata == "strip" {
+		p.Args = append(p.Args, "-map_metadata", "-1", "-map_chapters", "-1")
+	} else {
+		p.Args = append(p.Args, "-map_metadata", "0", "-map_chapters", "0")
+	}
+}
+
+// soundArgs map and encode every sound track.
+func (o order) soundArgs(p *plan) {
+	s := o.Params.Sound()
+	if !o.Info.HasAudio() || s.Codec == "none" {
+		p.Args = append(p.Args, "-an")
+		return
+	}
+	channels := 0
+	for _, a := range o.Info.Audio {
+		p.Args = append(p.Args, "-map", "0:"+itoa(a.Index))
+		channels = max(channels, a.Channels)
+	}
+	filters := s.Filters()
+	if c := o.container(); s.Codec == "opus" && (c == "mkv" || c == "webm") {
+		// Matroska's times include the codec's delay of 6.5 ms (RFC 7845 §4.2,
+		// Matroska CodecDelay); FFmpeg 5.1 writes the delay and forgets to add it.
+		filters = append([]string{"asetpts=PTS+0.0065/TB"}, filters...)
+	}
+	if len(filters) > 0 {
+		p.Args = append(p.Args, "-af", strings.Join(filters, ","))
+	}
+	p.Args = append(p.Args, s.Args(channels)...)
+}
+
+// sound is a slice of all sound tracks, whole length, in an mp4 file on the
+// source's time line.
+func (o order) sound() (*plan, error) {
+	if !o.Info.HasAudio() || o.Params.AudioCodec == "none" {
+		return nil, errs.New(errs.Invalid, "video", "there is no sound to render")
+	}
+	p := &plan{Copyts: true, Output: "sound.m4a", Length: o.Info.Duration}
+	p.Args = append(p.Args, "-vn", "-sn", "-dn")
+	o.soundArgs(p)
+	p.Args = append(p.Args, "-map_chapters", "-1", "-threads:a", itoa(max(o.Threads, 1)))
+	p.Args = append(p.Args, o.muxer(p)...)
+	return p, nil
+}
+
+// subtitles keeps the tracks the container can carry.
+func (o order) subtitles(p *plan) {
+	kept := false
+	for _, t := range o.Info.Other {
+		if t.Type != "subtitle" {
+			continue
+		}
+		bitmap := slices.Contains([]string{"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub"}, t.Codec)
+		if bitmap && o.Params.Format != "mkv" {
+			continue
+		}
+		p.Args, kept = append(p.Args, "-map", "0:"+itoa(t.Index)), true
+	}
+	if kept {
+		p.Args = append(p.Args, "-c:s", map[string]string{"mp4": "mov_text", "mov": "mov_text", "mkv": "copy", "webm": "webvtt"}[o.Params.Format])
+	}
+}
+
+// muxer are the container's options and its name.
+func (o order) muxer(p *plan) []string {
+	format := o.container()
+	var args []string
+	switch {
+	case o.Part != nil && o.Part.Stream == fn.Pictures:
+		// Decode times start at zero and presentation times too, without an
+		// edit list: what follows a slice may copy it as it stands.
+		args = append(args, "-movflags", "+negative_cts_offsets", "-use_editlist", "0", "-f", "mp4")
+	case o.Part != nil:
+		args = append(args, "-strict", "experimental", "-movie_timescale", itoa(tick), "-f", soundMuxer(o.Params.AudioCodec))
+	case format == "mp4" || format == "mov":
+		flags := "+negative_cts_offsets"
+		if o.Params.FastStart {
+			flags += "+faststart"
+		}
+		args = append(args, "-strict", "experimental", "-movflags", flags, "-movie_timescale", itoa(tick), "-video_track_timescale", itoa(tick), "-f", format)
+	default:
+		args = append(args, "-f", o.Params.Muxer())
+	}
+	if o.Part == nil && p.Copyts && shifted(o.Info) {
+		args = append([]string{"-output_ts_offset", float(-o.Info.StartTime)}, args...)
+	}
+	return append(args, "-max_muxing_queue_size", "4096")
+}
+
+// soundMuxer is mp4 but for what only QuickTime names.
+func soundMuxer(codec string) string {
+	if codec == "pcm" || codec == "vorbis" || codec == "copy" {
+		return "mov"
+	}
+	return "mp4"
+}
+
+// shifted reports whether the source's clock starts anywhere and the result's
+// starts at zero: containers without a beginning, and times before zero.
+func shifted(info *media.Info) bool {
+	switch info.Format {
+	case "mp4", "mov", "m4a", "3gp", "matroska", "webm":
+		return info.StartTime < 0
+	}
+	return info.StartTime != 0
+}
+
+// render runs an order and makes its result.
+func (o order) render(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input, grants ...*fn.Input) (*fn.Result, error) {
+	p, err := o.plan()
+	if err != nil {
+		return nil, err
+	}
+	stats, frames, err := o.run(ctx, ff, call, in, p, grants)
+	if err == nil && o.Part != nil && o.Part.Stream == fn.Pictures && frames != p.Frames && p.Seek != nil {
+		// The index named an entry that decoding could not start from.
+		p.Seek = nil
+		stats, frames, err = o.run(ctx, ff, call, in, p, grants)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o.Part != nil && o.Part.Stream == fn.Pictures && frames != p.Frames {
+		return nil, errs.New(errs.Invalid, "video", "the range gave %d frames, its index promised %d", frames, p.Frames)
+	}
+	out := fn.Output{Slot: "video", Name: p.Output, Path: filepath.Join(call.Dir, p.Output), Kind: media.Video, Mime: o.Params.Mime()}
+	if o.Part != nil {
+		out.Mime = "video/mp4"
+		if o.Part.Stream == fn.Sound {
+			out.Kind, out.Mime = media.Audio, "audio/mp4"
+		}
+	}
+	return &fn.Result{Outputs: []fn.Output{out}, Usage: fn.Usage{CPUSeconds: (stats.User + stats.System).Seconds(),
+		WallSeconds: stats.Wall.Seconds(), MaxMemory: stats.MaxRSS, BytesOut: stats.Size,
+		InputDuration: p.Length, OutputDuration: p.Length}}, nil
+}
+
+func (o order) run(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input, p *plan, grants []*fn.Input) (ffmpeg.Stats, int64, error) {
+	args, err := o.argv(p, source.Open(in), filepath.Join(call.Dir, p.Output))
+	if err != nil {
+		return ffmpeg.Stats{}, 0, err
+	}
+	job := ffmpeg.Job{Args: args, Dir: call.Dir, WritePaths: []string{call.Dir}, Duration: p.Length, Frames: p.Frames, Stall: 5 * time.Minute,
+		Progress: func(r ffmpeg.Progress) {
+			call.Report(fn.Progress{Done: r.Percent / 100, Frames: r.Frames, Speed: r.Speed})
+		}}
+	if o.Part != nil && o.Part.Stream == fn.Pictures {
+		job.Duration = 0 // frames tell better
+	}
+	source.Grant(&job, in)
+	for _, g := range grants {
+		source.Grant(&job, g)
+	}
+	stats, err := ff.Run(ctx, job)
+	return stats, stats.Frames, err
+}
+
+// argv is the whole command line behind ffmpeg's global flags.
+func (o order) argv(p *plan, in ffmpeg.Input, output string) ([]string, error) {
+	var args []string
+	if p.Copyts {
+		args = append(args, "-copyts")
+	}
+	in.Seek = p.Seek
+	in.Extra = append(slices.Clone(in.Extra), "-threads", itoa(max(o.Threads, 1)))
+	if p.Seek != nil && o.Part != nil {
+		in.Extra = append(in.Extra, "-noaccurate_seek") // the graph picks, exactly
+	}
+	for _, in := range append([]ffmpeg.Input{in}, o.Extra...) {
+		open, err := in.Args()
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, open...)
+	}
+	return append(append(args, p.Args...), "file:"+output), nil
+}
+
+// assembly is how slices of o become one file.
+func assembly(p *encode.Params, info *media.Info) fn.Assembly {
+	p.Normalize()
+	a := fn.Assembly{Container: p.Format, Sound: p.AudioCodec != "none", FrameRate: p.Rate()}
+	a.MaxRate, a.BufSize = p.Video().VBV()
+	if info == nil || info.MainVideo() == nil {
+		return a
+	}
+	a.Sound = a.Sound && info.HasAudio()
+	chain, err := p.Picture().Plan(info.MainVideo(), p.Video())
+	if err != nil {
+		return a // the run says so
+	}
+	shape := media.VideoStream{Width: chain.Width, Height: chain.Height, SAR: chain.SAR}
+	a.Width, a.Height = shape.DisplaySize()
+	tags := chain.Tags
+	a.Color, a.SDR = &tags, chain.SDR
+	return a
+}
+
+// price: decoding and filtering cost about a tenth of encoding at medium.
+func price(p *encode.Params, inputs []*media.Info) fn.Price {
+	p.Normalize()
+	price := fn.Price{CPUSeconds: 60, Memory: 1 << 30, Cores: 8}
+	if len(inputs) == 0 || inputs[0] == nil || inputs[0].MainVideo() == nil {
+		return price
+	}
+	info, v := inputs[0], inputs[0].MainVideo()
+	rate := v.AvgRate.Float()
+	if rate <= 0 {
+		rate = 30
+	}
+	pixels := float64(v.Width) * float64(v.Height)
+	out := pixels
+	if c, err := p.Picture().Plan(v, p.Video()); err == nil {
+		out = float64(c.Width) * float64(c.Height)
+	}
+	price.CPUSeconds = 0.5 + info.Duration*rate*(out/p.Speed()+pixels/250e6)
+	price.Memory = 256<<20 + int64(pixels*60+out*200)
+	return price
+}
+
+func itoa(n int) string      { return strconv.Itoa(n) }
+func int64s(n int64) string  { return strconv.FormatInt(n, 10) }
+func float(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }

@@ -1,0 +1,93 @@
+package video
+
+import (
+	"time"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/functions/internal/encode"
+	"github.com/mediafn/mediafn/functions/internal/source"
+	"github.com/mediafn/mediafn/tools/ffmpeg"
+)
+
+// transcode.go: video.transcode writes a video anew.
+
+var transcodeSpec = fn.Spec{
+	Name:    "video.transcode",
+	Version: "1",
+	Summary: "Encode a video anew: codec, size, rate, colour, sound, container",
+	Doc: "Decodes the main picture track and every sound track and encodes them with x264, x265, SVT-AV1 or libvpx. " +
+		"Frame times are kept to the tick, also variable ones, unless fps is given. The picture is stored upright as it is displayed. " +
+		"Colour tags and values are kept, static HDR metadata in h265 and av1; HDR for other codecs is tone-mapped (Hable) to BT.709. " +
+		"The first timestamp is kept where the source's container has a time line of its own. A call with start or end is not sliced.",
+	Inputs:  []fn.Slot{{Name: "source", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "the video"}},
+	Outputs: []fn.Slot{{Name: "video", Kinds: []media.Kind{media.Video, media.Audio}, Min: 1, Max: 1, Help: "the encoded video; of a sound slice its sound"}},
+	Purity:  fn.Equivalent,
+	Slicing: fn.Slicing{Mode: fn.Independent},
+	Timeout: fn.Timeout{Base: 2 * time.Minute, Factor: 10},
+}
+
+type transcodeParams struct {
+	encode.Params
+	Start float64  `json:"start" default:"0" min:"0" max:"1000000" unit:"s" help:"first second to keep; the result starts at 0"`
+	End   *float64 `json:"end" min:"0" max:"1000000" unit:"s" help:"second where it ends, exclusive; not given = the end"`
+}
+
+// Transcode returns video.transcode. Without ffmpeg it loads but refuses.
+func Transcode(ff *ffmpeg.Tool) fn.Function {
+	spec := transcodeSpec
+	if ff == nil {
+		spec.Missing = "ffmpeg missing"
+	}
+	return fn.Define(spec, fn.Body[transcodeParams]{
+		Check: func(p *transcodeParams, _ []media.Kind) error {
+			if p.End != nil && *p.End <= p.Start {
+				return errs.InField("params.end", "must be behind start")
+			}
+			return p.Params.Check()
+		},
+		Price: func(p *transcodeParams, inputs []*media.Info) fn.Price { return price(&p.Params, inputs) },
+		Assembly: func(p *transcodeParams, info *media.Info) fn.Assembly {
+			a := assembly(&p.Params, info)
+			if p.Start > 0 || p.End != nil {
+				a.Whole = "start and end cut the result out of the source"
+			}
+			return a
+		},
+		Run: func(ctx fn.Context, call *fn.Call, p *transcodeParams) (*fn.Result, error) {
+			return runTranscode(ctx, ff, call, p)
+		},
+	})
+}
+
+// planTranscode is what is done for params and a source. It is pure.
+func planTranscode(p *transcodeParams, info *media.Info, part *fn.Part, threads int) order {
+	p.Normalize()
+	return order{Params: &p.Params, Info: info, Part: part, Threads: threads, Start: p.Start, End: p.End}
+}
+
+func runTranscode(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *transcodeParams) (*fn.Result, error) {
+	in := call.In("source")
+	if in == nil {
+		return nil, errs.New(errs.Internal, "video.transcode", "no source")
+	}
+	info, err := facts(ctx, ff, in)
+	if err != nil {
+		return nil, err
+	}
+	return planTranscode(p, info, call.Part, call.Threads).render(ctx, ff, call, in)
+}
+
+// facts are what the plans read: the container's, and ffprobe's where pixel
+// format, field order or colours are only known by decoding.
+func facts(ctx fn.Context, ff *ffmpeg.Tool, in *fn.Input) (*media.Info, error) {
+	info, err := source.Facts(ctx, ff, nil, in, source.Want{})
+	if err != nil {
+		return nil, err
+	}
+	if v := info.MainVideo(); v != nil && (v.PixelFormat == "" || v.FieldOrder == "" || !v.TimeBase.Known()) {
+		return source.Facts(ctx, ff, nil, in, source.Want{Probe: true})
+	}
+	return info, nil
+}
