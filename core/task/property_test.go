@@ -1,0 +1,200 @@
+package task_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/flow"
+	"github.com/mediafn/mediafn/core/task"
+)
+
+// TestDecisions drives random flows with random answers, in random order, with
+// duplicates, losses, crashes, cancels and retries. The world checks each step;
+// here: every task ends, every row with it, and the result is the right one.
+func TestDecisions(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t, randomFlow(t))
+		kinds := rapid.SampledFrom([]errs.Kind{errs.Transient, errs.Timeout, errs.Busy, errs.Internal, errs.Invalid,
+			errs.Unsupported, errs.Canceled})
+		pick := func(ids []string) string {
+			if len(ids) == 0 {
+				t.Skip("none")
+			}
+			return rapid.SampledFrom(ids).Draw(t, "id")
+		}
+		worker := rapid.SampledFrom([]string{"w1", "w2", "w3"})
+		answer := func(t *rapid.T) {
+			if len(w.grants) == 0 {
+				t.Skip("no grants")
+			}
+			g := w.grants[rapid.IntRange(0, len(w.grants)-1).Draw(t, "grant")]
+			what := rapid.SampledFrom([]string{"success", "success", "success", "failure", "returned", "lost"}).Draw(t, "what")
+			w.answer(g, what, kinds.Draw(t, "kind"), rapid.Bool().Draw(t, "ok"))
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"decide": func(*rapid.T) { w.decide() },
+			"grant":  func(t *rapid.T) { w.grant(pick(w.in(task.Ready)), worker.Draw(t, "worker")) },
+			"grants": func(t *rapid.T) {
+				for _, id := range w.in(task.Ready) {
+					w.grant(id, worker.Draw(t, "worker"))
+				}
+			},
+			"answer": answer, "answer more": answer, "answer again": answer,
+			"due": func(t *rapid.T) { w.due(pick(w.in(task.Waiting))) },
+			"cancel": func(t *rapid.T) {
+				if rapid.IntRange(0, 4).Draw(t, "seldom") > 0 {
+					t.Skip("not now")
+				}
+				if next, err := task.Cancel(w.task); err == nil {
+					w.apply(task.Step{Task: next})
+				} else if !errs.Is(err, errs.Conflict) {
+					t.Fatal(err)
+				}
+			},
+			"retry": func(*rapid.T) { w.retry() },
+			"":      func(*rapid.T) { w.slots() },
+		})
+		w.finish()
+		w.result()
+	})
+}
+
+func (w *world) due(id string) {
+	row := w.work[id]
+	if row.NotBefore.After(w.now) {
+		w.now = row.NotBefore
+	}
+	row.State = task.Ready
+	w.together(row)
+}
+
+func (w *world) retry() {
+	step, err := task.Retry(w.view(), w.now)
+	if over := w.task.State == task.Failed || w.task.State == task.Canceled; over != (err == nil) {
+		w.t.Fatalf("retry of a task %s: %v", w.task.State, err)
+	}
+	if err == nil {
+		w.apply(step)
+	}
+}
+
+// finish plays workers that succeed until nothing is left to do.
+func (w *world) finish() {
+	for round := 0; !w.task.State.Final(); round++ {
+		if round > 200 {
+			w.t.Fatalf("the task does not end: %+v", w.task)
+		}
+		w.decide()
+		for _, id := range w.in(task.Waiting) {
+			w.due(id)
+		}
+		for _, id := range w.in(task.Ready) {
+			w.grant(id, "w1")
+		}
+		for _, id := range w.in(task.Running) {
+			row := w.work[id]
+			w.answer(grant{work: id, trace: row.Trace, attempt: row.Attempt}, "success", 0, true)
+		}
+	}
+}
+
+// result checks a task that is over.
+func (w *world) result() {
+	w.slots()
+	for id, row := range w.work {
+		if !row.State.Final() {
+			w.t.Fatalf("the task is %s and %s still %s", w.task.State, id, row.State)
+		}
+	}
+	if w.task.State == task.Failed && (w.task.Error == nil || w.task.Error.Component == "") {
+		w.t.Fatalf("a failed task names no component: %+v", w.task.Error)
+	}
+	if w.task.State != task.Succeeded {
+		return
+	}
+	for _, i := range w.plan.Result {
+		row, ok := w.work[task.EventID(w.task.ID, w.plan.Components[i].Name)]
+		if !ok || row.State != task.Succeeded {
+			continue
+		}
+		if diff := cmp.Diff(row.Outputs, w.task.Outputs); diff != "" {
+			w.t.Fatalf("the result is not %s's:\n%s", row.Component, diff)
+		}
+		return
+	}
+	if w.task.Outputs != nil {
+		w.t.Fatalf("a result from nowhere: %v", w.task.Outputs)
+	}
+}
+
+// randomFlow draws modules of components, depending on each other in any order
+// that has no cycle, with every policy a component may have.
+func randomFlow(t *rapid.T) *flow.File {
+	f := &flow.File{Name: "random"}
+	var earlier []flow.ComponentFile // of the modules before
+	for m := range rapid.IntRange(1, 3).Draw(t, "modules") {
+		mf := flow.ModuleFile{Name: fmt.Sprintf("M%d", m), Status: fmt.Sprintf("m%d", m), NextStatus: fmt.Sprintf("m%d", m+1)}
+		for c := range rapid.IntRange(1, 4).Draw(t, "components") {
+			mf.Components = append(mf.Components, randomComponent(t, fmt.Sprintf("C%d-%d", m, c), mf.Components, earlier))
+		}
+		earlier = append(earlier, mf.Components...)
+		// The order in the file is not the order of dependence.
+		mf.Components = rapid.Permutation(mf.Components).Draw(t, "order")
+		f.Modules = append(f.Modules, mf)
+	}
+	for _, cf := range earlier {
+		if rapid.Bool().Draw(t, "result") {
+			f.Result = append(f.Result, cf.Name)
+		}
+	}
+	return f
+}
+
+func randomComponent(t *rapid.T, name string, here, before []flow.ComponentFile) flow.ComponentFile {
+	cf := flow.ComponentFile{Name: name, Fn: "t.work", Depends: []string{""}}
+	chance := func(label string, of int) bool { return rapid.IntRange(1, of).Draw(t, label) == 1 }
+	reach := slices.Clone(before)
+	for _, other := range here {
+		if rapid.Bool().Draw(t, "depends") {
+			cf.Depends = append(cf.Depends, other.Name)
+			reach = append(reach, other)
+		}
+	}
+	inputs := map[string]any{"in": "task.inputs.0"}
+	var plans []string
+	for _, other := range reach {
+		if other.Fn == "slice.plan" {
+			plans = append(plans, other.Name)
+		}
+		if rapid.Bool().Draw(t, "wire") {
+			inputs["in"] = other.Name + " | " + inputs["in"].(string)
+		}
+		if chance("when", 6) {
+			cf.When = map[string]any{"fact": other.Name + ".ok", "is": rapid.Bool().Draw(t, "is")}
+		}
+	}
+	cf.Inputs = inputs
+	if chance("skip", 3) {
+		cf.OnFail = "skip"
+	}
+	if chance("retry", 4) {
+		limit := rapid.IntRange(1, 2).Draw(t, "limit")
+		cf.Retry = &limit
+	}
+	switch {
+	case chance("plan", 3):
+		cf.Fn, cf.Inputs = "slice.plan", nil
+		cf.Params = map[string]any{"parts": rapid.IntRange(-1, 4).Draw(t, "parts")}
+	case chance("picky", 12):
+		cf.Fn = "t.picky"
+	case len(plans) > 0 && rapid.Bool().Draw(t, "fan out"):
+		cf.ForEach = rapid.SampledFrom(plans).Draw(t, "plan of") + ".segments"
+	}
+	return cf
+}
+
