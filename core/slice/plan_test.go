@@ -61,6 +61,7 @@ func TestDecideCodes(t *testing.T) {
 		{slice.OffByUser, "off", func(r *slice.Request) { r.Mode = slice.Off }, slice.Forced},
 		{slice.NotOffered, "whole", func(r *slice.Request) { r.Spec.Mode = fn.Whole }, ""},
 		{slice.NotOffered, "weak", func(r *slice.Request) { r.Spec.Mode = fn.Weak }, ""},
+		{slice.NotOffered, "this call", func(r *slice.Request) { r.Assembly.Whole = "it trims the video" }, ""},
 		{slice.Sliced, "reducible", func(r *slice.Request) { r.Spec.Mode = fn.Reducible }, slice.Forced},
 		{slice.NoVideo, "nothing known", func(r *slice.Request) { r.Source = nil }, ""},
 		{slice.NoVideo, "sound only", func(r *slice.Request) { r.Source.Video = nil }, ""},
