@@ -116,7 +116,7 @@ func problem(reply *http.Response) error {
 	if err := json.Unmarshal(body, &p); err == nil && p.ErrorCode != "" {
 		msg := p.Detail
 		if p.Field != "" {
-			msg = strings.TrimPrefix(msg, p.Field+": ")
+			msg = strings.Replace(msg, p.Field+": ", "", 1) // Error says it again
 		}
 		return &errs.Error{Kind: errs.ParseKind(p.ErrorCode), Field: p.Field, Msg: msg}
 	}
