@@ -24,7 +24,9 @@ type Tools struct {
 func Menu(t Tools) *fn.Registry {
 	return fn.NewRegistry(
 		assemble.Certify(t.FFmpeg),
+		assemble.Concat(t.FFmpeg),
 		assemble.Merge(t.FFmpeg),
+		assemble.Mux(t.FFmpeg),
 		assemble.Publish(),
 		derive.Audio(t.FFmpeg),
 		derive.Frames(t.FFmpeg),
@@ -32,5 +34,6 @@ func Menu(t Tools) *fn.Registry {
 		image.Transform(t.Engine),
 		inspect.Probe(t.FFmpeg, t.Engine),
 		video.Transcode(t.FFmpeg),
+		video.Watermark(t.FFmpeg),
 	)
 }
