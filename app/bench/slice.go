@@ -136,7 +136,9 @@ func (s *slicing) plain(ctx context.Context, r *SliceReport) (Cost, error) {
 }
 
 func (s *slicing) mediafn(ctx context.Context, r *SliceReport) (Cost, error) {
-	params, err := json.Marshal(map[string]any{"height": s.o.Height, "preset": s.o.Preset, "crf": s.o.CRF})
+	params, err := json.Marshal(map[string]any{
+		"height": s.o.Height, "preset": s.o.Preset, "crf": s.o.CRF, "audio_bitrate": 128000,
+	})
 	if err != nil {
 		return Cost{}, err
 	}
