@@ -1,0 +1,145 @@
+package e2e_test
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mediafn/mediafn/api"
+	"github.com/mediafn/mediafn/core/task"
+)
+
+// slices lists a task's slices in a state.
+func slices(v *api.Task, in task.State) (all []api.Work) {
+	for _, w := range v.Work {
+		if w.Component == "Segments" && w.State == in {
+			all = append(all, w)
+		}
+	}
+	return all
+}
+
+// midway waits until some slices of a task are done and others run.
+func (s *server) midway(id string) (v *api.Task) {
+	s.t.Helper()
+	eventually(s.t, 2*time.Minute, func() (err error) {
+		if v, err = s.Task(s.t.Context(), id); err != nil {
+			return err
+		}
+		if v.State.Final() {
+			s.t.Fatalf("task ended %s too early: %s", v.State, shown(v))
+		}
+		if len(slices(v, task.Succeeded)) == 0 || len(slices(v, task.Running)) == 0 || len(s.tools()) == 0 {
+			return fmt.Errorf("not midway: %s", shown(v))
+		}
+		return nil
+	})
+	return v
+}
+
+// tools lists the tools that run in the sandbox.
+func (s *server) tools() (all []process) {
+	for _, p := range s.busy() {
+		if name, _, _ := strings.Cut(p.args, " "); strings.HasSuffix(name, "ffmpeg") {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// TestCancel: a canceled task ends canceled, its processes and files are gone;
+// retried, it goes on from the parts that are done.
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	s := serve(t, t.TempDir(), "")
+	id := s.submit(slow(s.upload("in", reel(t)), "force"))
+	before := s.midway(id)
+	if _, err := s.Cancel(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	end := s.ended(id)
+	if end.State != task.Canceled || end.Error == nil || len(slices(end, task.Running)) > 0 {
+		t.Errorf("ended %s: %s", end.State, shown(end))
+	}
+	quiet(t, s)
+	if _, err := s.Cancel(t.Context(), id); err == nil {
+		t.Error("a task that is over can be canceled")
+	}
+	if _, err := s.Retry(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	end = s.succeeded(id)
+	if end.Generation != before.Generation+1 {
+		t.Errorf("generation %d after %d", end.Generation, before.Generation)
+	}
+	attempts := map[string]int{}
+	for _, w := range end.Work {
+		attempts[w.ID] = w.Attempt
+	}
+	for _, w := range slices(before, task.Succeeded) {
+		if attempts[w.ID] != w.Attempt {
+			t.Errorf("slice %s was done and was computed again", w.ID)
+		}
+	}
+	if r := reportOf(t, end.Result); r.Certificate == nil || !r.Certificate.OK {
+		t.Errorf("report %s", end.Result)
+	}
+	quiet(t, s)
+	s.stop()
+}
+
+// TestToolKilled: when the ffmpeg of one slice dies, that slice alone is
+// computed again.
+func TestToolKilled(t *testing.T) {
+	t.Parallel()
+	s := serve(t, t.TempDir(), "")
+	id := s.submit(slow(s.upload("in", reel(t)), "force"))
+	s.midway(id)
+	victim := s.tools()
+	if len(victim) == 0 {
+		t.Fatal("no ffmpeg runs")
+	}
+	if err := syscall.Kill(victim[0].pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	end := s.succeeded(id)
+	again := 0
+	for _, w := range end.Work {
+		if w.Attempt > 1 {
+			again++
+		}
+		if w.Attempt > 1 && (w.Component != "Segments" || w.Attempt != 2 || w.Failures != 1 || w.Losses != 0) {
+			t.Errorf("not a slice alone: %s", shown(end))
+		}
+	}
+	if again != 1 {
+		t.Errorf("%d parts were computed again: %s", again, shown(end))
+	}
+	quiet(t, s)
+	s.stop()
+}
+
+// TestStop: a busy server that is told to end hands back what it cannot
+// finish, and nothing of it is lost or counts as a fault.
+func TestStop(t *testing.T) {
+	t.Parallel()
+	data, hooks := t.TempDir(), receive(t)
+	s := serve(t, data, "", hooksAllowed, "--grace", "300ms")
+	w := newWorkload(t, s, hooks, "stop")
+	id := s.submit(slow(s.upload("in", reel(t)), "force"))
+	w.submit(s)
+	s.midway(id)
+	s.stop()
+	s = serve(t, data, "", hooksAllowed)
+	w.submit(s)
+	w.verify(s)
+	for _, part := range s.succeeded(id).Work {
+		if part.Failures > 0 || part.Losses > 0 {
+			t.Errorf("%s failed %d times and was lost %d times", part.ID, part.Failures, part.Losses)
+		}
+	}
+	quiet(t, s)
+	s.stop()
+}
