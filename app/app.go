@@ -21,6 +21,8 @@ import (
 	"github.com/mediafn/mediafn/flows"
 	"github.com/mediafn/mediafn/internal/failpoint"
 	"github.com/mediafn/mediafn/ports/blob"
+	"github.com/mediafn/mediafn/ports/cache"
+	cachemem "github.com/mediafn/mediafn/ports/cache/mem"
 	"github.com/mediafn/mediafn/ports/queue"
 	"github.com/mediafn/mediafn/ports/state"
 )
@@ -40,6 +42,7 @@ type parts struct {
 	queue  *queue.Queue
 	blobs  *blob.Stores
 	tools  *tools
+	cache  *cache.Cache
 	egress *egress.Client
 	exec   *exec.Executor
 	place  task.Place
@@ -115,7 +118,11 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.closer(func() error { p.tools.close(); return nil })
-	if !a.plays("worker") {
+	if p.cache, err = cachemem.Open(cachemem.Options{}, cache.Default()); err != nil {
+		return err
+	}
+	a.closer(p.cache.Close)
+	if !a.plays("worker", "gateway") {
 		return nil
 	}
 	p.exec, err = openExecutor(&a.cfg, p, a.component("exec"))

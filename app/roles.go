@@ -38,7 +38,7 @@ func runGateway(a *App, ctx context.Context) error {
 		cfg.Tenants = append(cfg.Tenants, t.Tenant)
 	}
 	g := gateway.New(cfg, gateway.Parts{
-		Store: a.parts.store, Queue: a.parts.queue, Blobs: a.parts.blobs, Functions: a.parts.tools.menu, Flows: book,
+		Store: a.parts.store, Queue: a.parts.queue, Blobs: a.parts.blobs, Cache: a.parts.cache, Computer: a.parts.exec, Functions: a.parts.tools.menu, Flows: book,
 		Place: a.parts.place, Log: a.component("gateway"), Reached: failpoint.Reached,
 	})
 	return g.Run(ctx, a.parts.listen)

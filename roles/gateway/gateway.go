@@ -18,6 +18,7 @@ import (
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/blob"
+	"github.com/mediafn/mediafn/ports/cache"
 	"github.com/mediafn/mediafn/ports/queue"
 	"github.com/mediafn/mediafn/ports/state"
 )
@@ -28,6 +29,7 @@ type Config struct {
 	MaxBody   int64         // bytes of a request body that is not an object
 	MaxObject int64         // bytes of an uploaded object
 	MaxWait   time.Duration // of "Prefer: wait"
+	FactsTime time.Duration // facts of one file may take
 	Streams   int           // live event streams at once
 	Poll      time.Duration // a waiter looks at the row this often, in case its message was lost
 	Tenants   []Tenant      // empty = one tenant, "default", without keys
@@ -36,7 +38,7 @@ type Config struct {
 // Default fits one machine.
 func Default(name string) Config {
 	return Config{
-		Name: name, MaxBody: 1 << 20, MaxObject: 64 << 30, MaxWait: 5 * time.Minute, Streams: 1024, Poll: 2 * time.Second,
+		Name: name, MaxBody: 1 << 20, MaxObject: 64 << 30, MaxWait: 5 * time.Minute, FactsTime: time.Minute, Streams: 1024, Poll: 2 * time.Second,
 	}
 }
 
@@ -45,6 +47,8 @@ type Parts struct {
 	Store     *state.Store
 	Queue     *queue.Queue
 	Blobs     *blob.Stores
+	Cache     *cache.Cache
+	Computer  Computer
 	Functions *fn.Registry
 	Flows     *flow.Book
 	Place     task.Place
@@ -91,6 +95,7 @@ func (g *Gateway) routes() http.Handler {
 		"POST /v1/tasks/{id}/retry":            g.retry,
 		"GET /v1/tasks/{id}/events":            g.events,
 		"GET /v1/tasks/{id}/history":           g.history,
+		"GET /v1/media/facts":                  g.facts,
 		"GET /v1/functions":                    g.functions,
 		"GET /v1/functions/{name}":             g.function,
 		"GET /v1/flows":                        g.flows,
