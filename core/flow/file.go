@@ -58,8 +58,15 @@ type ComponentFile struct {
 	Fail    any      `yaml:"slot_num_fail" json:"slot_num_fail,omitempty"`
 }
 
-// Parse reads a flow file. Unknown keys and wrong types are Invalid.
+// maxText bounds a flow file: the longest one possible with sense is far shorter.
+const maxText = 1 << 20
+
+// Parse reads a flow file. Unknown keys and wrong types are Invalid, more than
+// 1 MiB is TooLarge.
 func Parse(text []byte) (*File, error) {
+	if len(text) > maxText {
+		return nil, errs.New(errs.TooLarge, "flow", "a flow file may have at most %d bytes", maxText)
+	}
 	var f File
 	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
 		return nil, errs.New(errs.Invalid, "flow", "%s", strings.TrimSpace(yaml.FormatError(err, false, true)))

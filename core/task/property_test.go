@@ -197,4 +197,3 @@ func randomComponent(t *rapid.T, name string, here, before []flow.ComponentFile)
 	}
 	return cf
 }
-
