@@ -59,8 +59,14 @@ func TestTasks(t *testing.T) {
 		t.Fatalf("%+v %v", again, err)
 	}
 	for range 2 {
-		if _, err := c.Submit(ctx, &api.Submit{Cmd: "noop"}, time.Minute); err != nil {
+		more, err := c.Submit(ctx, &api.Submit{Cmd: "noop"}, 0)
+		if err != nil {
 			t.Fatal(err)
+		}
+		for _, err := range c.Events(ctx, more.TaskID) {
+			if err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	seen := map[string]bool{}

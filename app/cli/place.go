@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
@@ -32,6 +34,9 @@ func checkOutputs(s *fn.Spec, outs []string) error {
 		if slices.Contains(outs[:i], out) && !isFolder(out) {
 			return errs.InField("output", "%s is there twice", out)
 		}
+		if err := checkFolder(out); err != nil {
+			return err
+		}
 	}
 	if s == nil {
 		return nil
@@ -50,6 +55,30 @@ func checkOutputs(s *fn.Spec, outs []string) error {
 		return errs.InField("output", "%s makes at most %d file(s), %d place(s) are given", s.Name, most, len(outs))
 	}
 	return nil
+}
+
+// checkFolder finds out early whether out could be made where it is wanted.
+func checkFolder(out string) error {
+	if out == toStdout {
+		return nil
+	}
+	dir := out
+	if !isFolder(out) {
+		dir = filepath.Dir(out)
+	}
+	for {
+		info, err := os.Stat(dir)
+		switch {
+		case errors.Is(err, os.ErrNotExist) && dir != filepath.Dir(dir):
+			dir = filepath.Dir(dir)
+			continue
+		case err == nil && !info.IsDir() || errors.Is(err, unix.ENOTDIR):
+			return errs.InField("output", "%s: %s is no folder", out, dir)
+		case err == nil && unix.Access(dir, unix.W_OK) == nil:
+			return nil
+		}
+		return &errs.Error{Kind: errs.Denied, Field: "output", Msg: out + ": the folder " + dir + " can't be written to"}
+	}
 }
 
 // isFolder reports whether results keep their own names below out.

@@ -62,7 +62,7 @@ func printInfo(w io.Writer, file string, info *media.Info) error {
 	t.add("duration", positive(info.Duration, "%.3f s"))
 	t.add("starts at", positive(info.StartTime, "%.3f s"))
 	t.add("bit rate", positive(float64(info.BitRate)/1000, "%.0f kbit/s"))
-	t.add("layout", joined(flag(info.FastStart, "fast start", "index at the end"), flag(info.Fragment, "fragmented", ""), flag(info.Seekable, "seekable", "not seekable")))
+	t.add("layout", joined(known(info.FastStart, "fast start", "index at the end"), known(info.Fragment, "fragmented", ""), known(info.Seekable, "seekable", "not seekable")))
 	if im := info.Image; im != nil {
 		t.add("image", joined(size(im.Width, im.Height), im.ColorSpace, positive(float64(im.Bands), "%.0f bands"), positive(float64(im.BitDepth), "%.0f bit"), yes(im.HasAlpha, "alpha"),
 			positive(float64(im.Pages-1), "%.0f more pages"), positive(float64(im.Orientation), "orientation %.0f"), positive(float64(im.DPI), "%.0f dpi")))
@@ -110,7 +110,7 @@ func printVideo(t factTable, v *media.VideoStream) {
 	case v.AvgRate.Known():
 		rate = fmt.Sprintf("%.3f fps on average", v.AvgRate.Float())
 	}
-	t.add("  rate", joined(rate, flag(v.VFR, "variable", "constant"), flag(v.BFrames, "B-frames", "no B-frames")))
+	t.add("  rate", joined(rate, known(v.VFR, "variable", "constant"), known(v.BFrames, "B-frames", "no B-frames")))
 	t.add("  time", joined(positive(v.Duration, "%.3f s"), positive(float64(v.Frames), "%.0f frames"), positive(v.StartTime, "from %.3f s"), "time base "+v.TimeBase.String()))
 	t.add("  bit rate", positive(float64(v.BitRate)/1000, "%.0f kbit/s"))
 	c := v.Color
@@ -119,7 +119,7 @@ func printVideo(t factTable, v *media.VideoStream) {
 		t.add("  hdr", joined(v.HDR.Format, fmt.Sprintf("%.4g–%.0f cd/m²", v.HDR.MinLum.Float(), v.HDR.MaxLum.Float())))
 	}
 	if g := v.GOP; g != nil {
-		t.add("  keyframes", joined(fmt.Sprintf("%d, %d–%d frames apart", g.Count, g.MinLen, g.MaxLen), flag(g.Closed, "closed GOPs", "open GOPs"), yes(g.AllIntr, "intra only")))
+		t.add("  keyframes", joined(fmt.Sprintf("%d, %d–%d frames apart", g.Count, g.MinLen, g.MaxLen), known(g.Closed, "closed GOPs", "open GOPs"), yes(g.AllIntr, "intra only")))
 		var at []string
 		for _, k := range g.Keys {
 			if len(at) == 12 {
@@ -162,7 +162,7 @@ func yes(b bool, text string) string {
 	return text
 }
 
-func flag(b *bool, on, off string) string {
+func known(b *bool, on, off string) string {
 	switch {
 	case b == nil:
 		return ""

@@ -96,7 +96,10 @@ func printResult(w io.Writer, c *api.Callback, paths []string) {
 	}
 	if r.SliceReason != "" {
 		what := "not sliced"
-		if r.Sliced != nil && *r.Sliced {
+		switch {
+		case r.Sliced != nil && *r.Sliced && r.Certificate != nil && !r.Certificate.OK:
+			what = "redone whole"
+		case r.Sliced != nil && *r.Sliced:
 			what = "sliced"
 		}
 		fmt.Fprintf(tw, "slices\t%s\t%s\n", what, strings.TrimPrefix(r.SliceReason, what+": "))
