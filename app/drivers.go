@@ -20,8 +20,9 @@ import (
 	"github.com/mediafn/mediafn/ports/state/sqlite"
 )
 
-// maxPayload bounds one message: facts with a list of every keyframe fit.
-const maxPayload = 16 << 20
+// maxPayload bounds one message: facts with a list of every keyframe fit. NATS
+// advises against more than 8 MiB, headers included.
+const maxPayload = 8<<20 - 16<<10
 
 func openState(ctx context.Context, c *Config) (*state.Store, error) {
 	scheme, rest, _ := strings.Cut(c.State, ":")

@@ -98,6 +98,9 @@ func (w *Worker) append(ctx context.Context, batch []job.Answer) {
 			w.parts.Log.Error("answer not encoded", "work", a.Work, "err", err)
 			continue
 		}
+		if len(body) > w.cfg.MaxAnswer {
+			body = w.tooLong(a, len(body))
+		}
 		entries = append(entries, queue.Entry{Subject: job.StreamAnswers, Data: body, DedupID: a.Trace})
 	}
 	for try := 0; try < 10; try++ {
@@ -112,6 +115,19 @@ func (w *Worker) append(ctx context.Context, batch []job.Answer) {
 		}
 		pause(ctx, time.Duration(try+1)*200*time.Millisecond)
 	}
+}
+
+// tooLong replaces an answer that no message can carry by a failure that says
+// so; doing the work again would not make it shorter.
+func (w *Worker) tooLong(a job.Answer, size int) []byte {
+	a.Outcome = nil
+	a.Fault = job.FaultOf(errs.New(errs.TooLarge, "worker",
+		"the list of results and facts has %d bytes, the limit is %d; ask for fewer files or less detail", size, w.cfg.MaxAnswer))
+	body, err := json.Marshal(a)
+	if err != nil {
+		w.parts.Log.Error("answer not encoded", "work", a.Work, "err", err)
+	}
+	return body
 }
 
 // progress notes how far an attempt is and shows it, a few times a second.

@@ -27,13 +27,16 @@ type Config struct {
 	Wait   time.Duration // how long an offer stands
 	Grace  time.Duration // for running work at shutdown
 	Stall  time.Duration // work without progress for so long is given up
+	// MaxAnswer bounds the message that reports an attempt, in bytes. It must
+	// fit into a message of the queue.
+	MaxAnswer int
 }
 
 // Default is for one machine of the given size.
 func Default(name string, cores int, memory int64) Config {
 	return Config{
 		Name: name, Pools: []fn.Pool{fn.CPU}, Cores: cores, Memory: memory, Most: 64,
-		Wait: 20 * time.Second, Grace: 20 * time.Second, Stall: 5 * time.Minute,
+		Wait: 20 * time.Second, Grace: 20 * time.Second, Stall: 5 * time.Minute, MaxAnswer: 7 << 20,
 	}
 }
 
