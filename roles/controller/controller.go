@@ -163,6 +163,9 @@ func (c *Controller) handle(ctx context.Context, batch []message) {
 				c.send(ctx, old.reply, noGrants) // a newer offer replaces it
 			}
 			c.wants[m.want.Worker] = m.want
+			if m.want.Most < 1 {
+				delete(c.wants, m.want.Worker) // it is stopping and takes its offer back
+			}
 		case m.answer != nil:
 			t.answer(ctx, m.answer)
 		case m.tick:

@@ -28,7 +28,7 @@ type Config struct {
 	Grace  time.Duration // for running work at shutdown
 	Stall  time.Duration // work without progress for so long is given up
 	// MaxAnswer bounds the message that reports an attempt, in bytes. It must
-	// fit into a message of the queue.
+	// fit into a message of the queue. 0 = 7 MiB.
 	MaxAnswer int
 }
 
@@ -36,7 +36,7 @@ type Config struct {
 func Default(name string, cores int, memory int64) Config {
 	return Config{
 		Name: name, Pools: []fn.Pool{fn.CPU}, Cores: cores, Memory: memory, Most: 64,
-		Wait: 20 * time.Second, Grace: 20 * time.Second, Stall: 5 * time.Minute, MaxAnswer: 7 << 20,
+		Wait: 20 * time.Second, Grace: 20 * time.Second, Stall: 5 * time.Minute,
 	}
 }
 
@@ -75,6 +75,9 @@ type Worker struct {
 func New(cfg Config, parts Parts) *Worker {
 	if parts.Reached == nil {
 		parts.Reached = func(string) {}
+	}
+	if cfg.MaxAnswer <= 0 {
+		cfg.MaxAnswer = 7 << 20
 	}
 	w := &Worker{
 		cfg: cfg, parts: parts, freed: make(chan struct{}, 1), answers: make(chan job.Answer, 256),
@@ -131,10 +134,15 @@ func (w *Worker) signal() {
 // for grants do so on their own; a newer offer ends the older one.
 func (w *Worker) want(ctx, life context.Context) {
 	var offers sync.WaitGroup
-	defer offers.Wait()
+	asking, end := context.WithCancel(life)
+	defer end()
 	for {
 		select {
 		case <-ctx.Done():
+			w.withdraw(life)
+			late := time.AfterFunc(withdrawal, end)
+			offers.Wait()
+			late.Stop()
 			return
 		case <-w.freed:
 		}
@@ -143,8 +151,8 @@ func (w *Worker) want(ctx, life context.Context) {
 			continue
 		}
 		offers.Go(func() {
-			grants, err := w.ask(ctx, offer)
-			w.take(life, offer, grants)
+			grants, err := w.ask(asking, offer)
+			w.take(life, offer, grants, ctx.Err() != nil)
 			if err != nil && ctx.Err() == nil {
 				if !errs.Is(err, errs.Timeout) && !errs.Is(err, errs.Busy) {
 					w.parts.Log.Warn("no answer to the offer", "err", err)
@@ -153,6 +161,22 @@ func (w *Worker) want(ctx, life context.Context) {
 			}
 			w.signal()
 		})
+	}
+}
+
+// withdrawal bounds how long a worker that stops waits for the answer to the
+// offer it took back. A grant that comes later is lost with its lease.
+const withdrawal = 2 * time.Second
+
+// withdraw takes the standing offer back, so that nothing is granted to a
+// worker that is going.
+func (w *Worker) withdraw(ctx context.Context) {
+	body, err := json.Marshal(job.Want{Schema: job.Schema, Worker: w.cfg.Name})
+	if err == nil {
+		err = w.parts.Queue.Publish(ctx, job.SubjectWant, body)
+	}
+	if err != nil {
+		w.parts.Log.Warn("offer not withdrawn", "err", err)
 	}
 }
 
@@ -178,8 +202,6 @@ func (w *Worker) ask(ctx context.Context, offer job.Want) (job.Grants, error) {
 	if err != nil {
 		return grants, err
 	}
-	// At shutdown the offer ends early; a grant that crosses it is lost with its
-	// lease, as if the machine had died.
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.Wait+5*time.Second)
 	defer cancel()
 	reply, err := w.parts.Queue.Request(ctx, job.SubjectWant, body)
@@ -190,8 +212,8 @@ func (w *Worker) ask(ctx context.Context, offer job.Want) (job.Grants, error) {
 }
 
 // take starts what was granted. A grant for which there is no room any more,
-// because two offers crossed, is handed back.
-func (w *Worker) take(life context.Context, offer job.Want, grants job.Grants) {
+// because two offers crossed or the worker is stopping, is handed back.
+func (w *Worker) take(life context.Context, offer job.Want, grants job.Grants, stopping bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.offered == offer.Cores && w.spoken == offer.Memory {
@@ -199,7 +221,7 @@ func (w *Worker) take(life context.Context, offer job.Want, grants job.Grants) {
 	}
 	for _, g := range grants.Grants {
 		a := &attempt{grant: g, cores: min(g.Job.Threads, g.Price.Cores), started: time.Now()}
-		if a.cores > w.cores || g.Price.Memory > w.memory || len(w.running) >= w.cfg.Most {
+		if stopping || a.cores > w.cores || g.Price.Memory > w.memory || len(w.running) >= w.cfg.Most {
 			w.done.Go(func() { w.answer(life, a, job.Answer{Returned: true}) })
 			continue
 		}
