@@ -11,8 +11,8 @@ import (
 	"github.com/mediafn/mediafn/core/task"
 )
 
-// slices lists a task's slices in a state.
-func slices(v *api.Task, in task.State) (all []api.Work) {
+// segments lists a task's slices in a state.
+func segments(v *api.Task, in task.State) (all []api.Work) {
 	for _, w := range v.Work {
 		if w.Component == "Segments" && w.State == in {
 			all = append(all, w)
@@ -31,7 +31,7 @@ func (s *server) midway(id string) (v *api.Task) {
 		if v.State.Final() {
 			s.t.Fatalf("task ended %s too early: %s", v.State, shown(v))
 		}
-		if len(slices(v, task.Succeeded)) == 0 || len(slices(v, task.Running)) == 0 || len(s.tools()) == 0 {
+		if len(segments(v, task.Succeeded)) == 0 || len(segments(v, task.Running)) == 0 || len(s.tools()) == 0 {
 			return fmt.Errorf("not midway: %s", shown(v))
 		}
 		return nil
@@ -60,7 +60,7 @@ func TestCancel(t *testing.T) {
 		t.Fatal(err)
 	}
 	end := s.ended(id)
-	if end.State != task.Canceled || end.Error == nil || len(slices(end, task.Running)) > 0 {
+	if end.State != task.Canceled || end.Error == nil || len(segments(end, task.Running)) > 0 {
 		t.Errorf("ended %s: %s", end.State, shown(end))
 	}
 	quiet(t, s)
@@ -78,7 +78,7 @@ func TestCancel(t *testing.T) {
 	for _, w := range end.Work {
 		attempts[w.ID] = w.Attempt
 	}
-	for _, w := range slices(before, task.Succeeded) {
+	for _, w := range segments(before, task.Succeeded) {
 		if attempts[w.ID] != w.Attempt {
 			t.Errorf("slice %s was done and was computed again", w.ID)
 		}
