@@ -68,6 +68,7 @@ type Worker struct {
 	running map[string]*attempt
 	offered int   // cores in the offer that stands; -1 = none stands
 	spoken  int64 // memory in it
+	latest  int   // number of that offer; answers to older ones change nothing
 	done    sync.WaitGroup
 }
 
@@ -146,13 +147,13 @@ func (w *Worker) want(ctx, life context.Context) {
 			return
 		case <-w.freed:
 		}
-		offer, ok := w.offer()
+		offer, number, ok := w.offer()
 		if !ok {
 			continue
 		}
 		offers.Go(func() {
 			grants, err := w.ask(asking, offer)
-			w.take(life, offer, grants, ctx.Err() != nil)
+			w.take(life, number, grants, ctx.Err() != nil)
 			if err != nil && ctx.Err() == nil {
 				if !errs.Is(err, errs.Timeout) && !errs.Is(err, errs.Busy) {
 					w.parts.Log.Warn("no answer to the offer", "err", err)
@@ -181,19 +182,19 @@ func (w *Worker) withdraw(ctx context.Context) {
 }
 
 // offer describes what is free, if that is more than the standing offer says.
-func (w *Worker) offer() (job.Want, bool) {
+func (w *Worker) offer() (want job.Want, number int, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	room := w.cfg.Most - len(w.running)
 	// A little more memory is not worth a new offer, much more is.
 	if room < 1 || (w.offered >= w.cores && w.memory <= max(2*w.spoken, 0)) {
-		return job.Want{}, false
+		return want, 0, false
 	}
-	w.offered, w.spoken = w.cores, w.memory
+	w.offered, w.spoken, w.latest = w.cores, w.memory, w.latest+1
 	return job.Want{
 		Schema: job.Schema, Worker: w.cfg.Name, Pools: w.cfg.Pools, Functions: w.functions,
 		Cores: w.cores, Memory: w.memory, Most: room, Wait: w.cfg.Wait,
-	}, true
+	}, w.latest, true
 }
 
 func (w *Worker) ask(ctx context.Context, offer job.Want) (job.Grants, error) {
@@ -213,10 +214,10 @@ func (w *Worker) ask(ctx context.Context, offer job.Want) (job.Grants, error) {
 
 // take starts what was granted. A grant for which there is no room any more,
 // because two offers crossed or the worker is stopping, is handed back.
-func (w *Worker) take(life context.Context, offer job.Want, grants job.Grants, stopping bool) {
+func (w *Worker) take(life context.Context, number int, grants job.Grants, stopping bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.offered == offer.Cores && w.spoken == offer.Memory {
+	if number == w.latest {
 		w.offered = -1
 	}
 	for _, g := range grants.Grants {
