@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -56,14 +57,27 @@ func startChild(ctx context.Context, launch Launch, timeout time.Duration) (*chi
 	return c, nil
 }
 
-// alive reports whether the process has not been seen to end.
+// alive reports whether an idle child can take a request. A process closes its
+// socket before its parent can learn of its death, so the socket is asked too:
+// what it holds between requests is the end, or words nobody asked for.
 func (c *child) alive() bool {
 	select {
 	case <-c.gone:
 		return false
 	default:
-		return true
 	}
+	raw, err := c.conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	quiet := false
+	err = raw.Read(func(fd uintptr) bool {
+		var b [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		quiet = errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR)
+		return true
+	})
+	return err == nil && quiet
 }
 
 // close kills the child and returns when it is gone.
@@ -119,7 +133,7 @@ func (c *child) call(ctx context.Context, what wire.Op, header any, body []byte,
 
 func (c *child) exchange(what wire.Op, id uint64, header any, body []byte, file *os.File, limit int64) (json.RawMessage, []byte, error) {
 	if err := wire.Write(c.conn, what, id, header, body, file); err != nil {
-		return nil, nil, err
+		return nil, nil, &unsent{err}
 	}
 	f, err := wire.Read(c.conn, limit)
 	if err != nil {
@@ -159,6 +173,13 @@ func isRefusal(err error) bool {
 	var r *refusal
 	return errors.As(err, &r)
 }
+
+// unsent is a failure to hand a request over: the child died, or was dying,
+// before it had all of it.
+type unsent struct{ err error }
+
+func (u *unsent) Error() string { return u.err.Error() }
+func (u *unsent) Unwrap() error { return u.err }
 
 // death says why a call broke off. The child is killed first: if it was not
 // dead, it does not speak our language.

@@ -4,12 +4,17 @@ import (
 	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+	"image"
 	"image/color"
 	"image/gif"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/tools/engine"
 	"github.com/mediafn/mediafn/tools/engine/wire"
 	"github.com/mediafn/mediafn/tools/sniff"
@@ -28,7 +33,7 @@ func TestFormats(t *testing.T) {
 	p := pool(t)
 	src := generate(t, "png", "testsrc2=s=96x64")
 	want := decode(t, run(t, p, "png", src, wire.Transform{Width: 48}).Bytes)
-	for _, format := range []string{"jpg", "png", "webp", "avif", "gif", "tiff", "bmp"} {
+	for _, format := range []string{"jpg", "png", "webp", "avif", "heif", "gif", "tiff", "bmp"} {
 		t.Run(format, func(t *testing.T) {
 			res := run(t, p, "png", src, wire.Transform{Width: 48, Output: wire.Encoding{Format: format, Quality: 95}})
 			f := sniffed(t, res.Bytes)
@@ -133,7 +138,7 @@ func TestColour(t *testing.T) {
 	dark := generate(t, "png", "color=0x606060:s=32x32,format=rgb24")
 	near(t, decode(t, run(t, p, "png", dark, wire.Transform{Contrast: &two}).Bytes), 9, 9, color.NRGBA{64, 64, 64, 255})
 	m := decode(t, run(t, p, "png", generate(t, "png", quarters), wire.Transform{Saturation: &zero}).Bytes)
-	if c := color.NRGBAModel.Convert(m.At(9, 9)).(color.NRGBA); c.R-c.G > 3 && c.G-c.R > 3 {
+	if c := color.NRGBAModel.Convert(m.At(9, 9)).(color.NRGBA); max(c.R, c.G, c.B)-min(c.R, c.G, c.B) > 3 {
 		t.Errorf("%v", c)
 	}
 	deep := generate(t, "png", "testsrc2=s=32x32,format=rgb48be")
@@ -143,6 +148,119 @@ func TestColour(t *testing.T) {
 		if want := map[bool]int{false: 8, true: 16}[keep]; err != nil || info.Image.BitDepth != want {
 			t.Errorf("keep %v: %v %+v", keep, err, info.Image)
 		}
+	}
+}
+
+// made.c makes files of one colour, (200, 60, 30) in sRGB, and other things
+// ffmpeg cannot write.
+func TestColourSpacesAndMetadata(t *testing.T) {
+	dir := t.TempDir()
+	if out, err := exec.Command(vipsProgram(t, "made"), dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	p := pool(t)
+	load := func(name string) []byte {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	facts := func(format string, b []byte) *media.Info {
+		i, err := p.Info(t.Context(), input(format, b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return i
+	}
+	colour, png := color.NRGBA{200, 60, 30, 255}, wire.Encoding{Format: "png"}
+	for _, name := range []string{"cmyk.jpg", "cmyk-bare.jpg"} { // with its profile, and without one
+		b := load(name)
+		if i := facts("jpeg", b); i.Image.ColorSpace != "cmyk" || i.Image.Bands != 4 || i.Image.HasAlpha || (i.Image.ICC != "") != (name == "cmyk.jpg") {
+			t.Errorf("%s: %+v", name, i.Image)
+		}
+		for _, out := range []string{"png", "jpg", "webp"} {
+			res := run(t, p, "jpeg", b, wire.Transform{Width: 20, Output: wire.Encoding{Format: out, Quality: 95}})
+			i := facts(res.Format, res.Bytes)
+			if i.Image.ColorSpace != "srgb" || i.Image.Bands != 3 {
+				t.Errorf("%s as %s: %+v", name, out, i.Image)
+			}
+			near(t, decode(t, run(t, p, res.Format, res.Bytes, wire.Transform{Output: png}).Bytes), 9, 5, colour)
+		}
+		// A CMYK profile on an RGB picture would be a lie.
+		kept := facts("jpeg", run(t, p, "jpeg", b, wire.Transform{Output: wire.Encoding{Format: "jpg", KeepProfile: true}}).Bytes)
+		if kept.Image.ColorSpace != "srgb" || kept.Image.ICC != "" && !strings.Contains(kept.Image.ICC, "RGB") {
+			t.Errorf("%s: %+v", name, kept.Image)
+		}
+	}
+	wide := load("p3.png")
+	if i := facts("png", wide); i.Image.ICC == "" {
+		t.Fatalf("%+v", i.Image)
+	}
+	raw := decode(t, wide).At(9, 9)
+	res := run(t, p, "png", wide, wire.Transform{Width: 20})
+	near(t, decode(t, res.Bytes), 9, 5, colour)
+	if i := facts("png", res.Bytes); i.Image.ICC != "" {
+		t.Errorf("converted, and still says %q", i.Image.ICC)
+	}
+	res = run(t, p, "png", wide, wire.Transform{Width: 20, Output: wire.Encoding{KeepProfile: true}})
+	near(t, decode(t, res.Bytes), 9, 5, color.NRGBAModel.Convert(raw).(color.NRGBA))
+	if i := facts("png", res.Bytes); i.Image.ICC != facts("png", wide).Image.ICC {
+		t.Errorf("profile %q", i.Image.ICC)
+	}
+
+	tagged := load("tagged.jpg")
+	if tags := facts("jpeg", tagged).Tags; tags["Copyright"] == "" || tags["Artist"] == "" || tags["Make"] == "" {
+		t.Fatalf("%v", tags)
+	}
+	for _, tc := range []struct {
+		name            string
+		out             wire.Encoding
+		copyright, made bool
+	}{
+		{"strip", wire.Encoding{}, false, false},
+		{"copyright", wire.Encoding{KeepCopyright: true}, true, false},
+		{"all", wire.Encoding{KeepMetadata: true}, true, true},
+	} {
+		for _, format := range []string{"jpg", "webp", "png"} {
+			tc.out.Format = format
+			res := run(t, p, "jpeg", tagged, wire.Transform{Width: 20, AutoOrient: true, Output: tc.out})
+			i := facts(res.Format, res.Bytes)
+			if (i.Tags["Copyright"] == "someone") != tc.copyright || (i.Tags["Artist"] == "somebody") != tc.copyright || (i.Tags["Make"] == "maker") != tc.made {
+				t.Errorf("%s %s: %v", tc.name, format, i.Tags)
+			}
+			if i.Image.Orientation > 1 || i.Image.Width != 20 || i.Image.Height != 40 { // stored 64×32 on its side
+				t.Errorf("%s %s: %+v", tc.name, format, i.Image)
+			}
+		}
+	}
+}
+
+// A few hundred bytes of GIF can claim any number of large frames. They are
+// refused by their claims, and what is under the limits is never in memory
+// whole.
+func TestGIFThatExpands(t *testing.T) {
+	bomb := func(side, frames int) []byte {
+		g := &gif.GIF{Config: image.Config{Width: side, Height: side, ColorModel: color.Palette{color.Black, color.White}}}
+		for range frames {
+			g.Image = append(g.Image, image.NewPaletted(image.Rect(0, 0, 1, 1), g.Config.ColorModel.(color.Palette)))
+			g.Delay = append(g.Delay, 5)
+		}
+		var b bytes.Buffer
+		if err := gif.EncodeAll(&b, g); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	p, _ := newPool(t, engine.Options{Size: 1, MaxMemory: 160 << 20})
+	for _, b := range [][]byte{bomb(2000, 100), bomb(10, 2000)} {
+		if _, err := p.Transform(t.Context(), engine.TransformRequest{Input: input("gif", b)}); !errs.Is(err, errs.TooLarge) {
+			t.Errorf("%d bytes: %v", len(b), err)
+		}
+	}
+	res := run(t, p, "gif", bomb(2000, 20), wire.Transform{Width: 40}) // 320 MB decoded
+	if res.Pages != 20 || res.Width != 40 {
+		t.Errorf("%+v", res.Result)
 	}
 }
 

@@ -213,10 +213,6 @@ func (p *Pool) do(ctx context.Context, what wire.Op, in Input, lim wire.Limits, 
 	case size > p.opt.MaxInput:
 		return nil, nil, errs.New(errs.TooLarge, op, "image of %d bytes; the limit is %d", size, p.opt.MaxInput)
 	}
-	c, err := p.acquire(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
 	if in.File == nil && size > viaMemory {
 		if f, err := wire.MemoryFile(in.Bytes); err == nil { // else over the socket
 			defer f.Close()
@@ -227,10 +223,24 @@ func (p *Pool) do(ctx context.Context, what wire.Op, in Input, lim wire.Limits, 
 	if in.File != nil {
 		head.Size = size
 	}
+	h, body, err := p.once(ctx, what, &head, in)
+	var lost *unsent
+	if errors.As(err, &lost) && ctx.Err() == nil { // no decoder has seen it: nobody's fault
+		h, body, err = p.once(ctx, what, &head, in)
+	}
+	return h, body, err
+}
+
+// once runs one request in one child.
+func (p *Pool) once(ctx context.Context, what wire.Op, head *wire.Request, in Input) (json.RawMessage, []byte, error) {
+	c, err := p.acquire(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	cctx, cancel := context.WithTimeout(ctx, p.opt.Timeout)
 	defer cancel()
 	defer context.AfterFunc(p.ctx, cancel)() // Close ends what runs
-	h, body, err := c.call(cctx, what, &head, in.Bytes, in.File, watch{p.opt.MaxMemory, p.opt.MaxOutput})
+	h, body, err := c.call(cctx, what, head, in.Bytes, in.File, watch{p.opt.MaxMemory, p.opt.MaxOutput})
 	p.release(c, err)
 	if err == nil || isRefusal(err) {
 		p.mu.Lock()

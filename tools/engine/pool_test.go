@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"image"
 	_ "image/gif"
 	_ "image/jpeg"
@@ -11,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -134,20 +137,69 @@ func TestChildDeadBetweenRequestsIsReplacedUnseen(t *testing.T) {
 	if _, err := p.Transform(t.Context(), req); err != nil {
 		t.Fatal(err)
 	}
-	victim := k.last()
-	if err := syscall.Kill(victim.Pid(), syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	_ = victim.Wait()
-	for p.Stats().Died == 0 { // the pool may hear of it a moment after us
-		if _, err := p.Transform(t.Context(), req); err == nil {
-			return
-		} else if !errs.Is(err, errs.Transient) {
+	for range 5 {
+		victim := k.last()
+		if err := syscall.Kill(victim.Pid(), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		_ = victim.Wait()
+		if _, err := p.Transform(t.Context(), req); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := p.Transform(t.Context(), req); err != nil {
+	if s := p.Stats(); s.Served != 6 || s.Children != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// cpuTicks is the processor time of a process in clock ticks.
+func cpuTicks(t *testing.T, pid int) (n int) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
 		t.Fatal(err)
+	}
+	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	for _, s := range f[11:13] { // utime, stime
+		v, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += v
+	}
+	return n
+}
+
+func TestChildKilledWhileItDecodes(t *testing.T) {
+	p, k := newPool(t, engine.Options{Size: 1})
+	if err := p.Warm(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	pid := k.last().Pid()
+	before := cpuTicks(t, pid)
+	req := engine.TransformRequest{ // seconds of work
+		Input:     engine.Input{Format: "png", Bytes: generate(t, "png", "color=gray:s=6000x5000")},
+		Transform: wire.Transform{Blur: 20, Output: wire.Encoding{Format: "avif"}},
+	}
+	failed := make(chan error)
+	go func() {
+		_, err := p.Transform(t.Context(), req)
+		failed <- err
+	}()
+	busy(p)
+	for cpuTicks(t, pid) < before+5 {
+		runtime.Gosched()
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-failed; !errs.Is(err, errs.Transient) {
+		t.Errorf("%v", err)
+	}
+	if _, err := p.Transform(t.Context(), small(t)); err != nil {
+		t.Errorf("after the crash: %v", err)
+	}
+	if s := p.Stats(); s.Died != 1 || s.Served != 1 {
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -173,6 +173,7 @@ func (s *scope) strip(pic img, pages int, t *wire.Transform) img {
 	if s.err != nil {
 		return pic
 	}
+	artist, copyright := s.field(pic, artistName), s.field(pic, copyrightName)
 	list := C.mf_fields(pic)
 	defer C.g_strfreev(list)
 	fields := unsafe.Slice(list, C.g_strv_length(list))
@@ -181,7 +182,34 @@ func (s *scope) strip(pic img, pages int, t *wire.Transform) img {
 			C.vips_image_remove(pic, f)
 		}
 	}
+	if o := &t.Output; o.KeepCopyright && !o.KeepMetadata && artist+copyright != "" {
+		// A block of our own: savers write fields only into a block that is
+		// there, and the source's holds what nobody named.
+		block := copyrightBlock(artist, copyright)
+		p := C.CBytes(block)
+		C.vips_image_set_blob_copy(pic, exifName, p, C.size_t(len(block)))
+		C.free(p)
+		s.setField(pic, artistName, artist)
+		s.setField(pic, copyrightName, copyright)
+	}
 	return pic
+}
+
+var (
+	artistName    = C.CString("exif-ifd0-Artist")
+	copyrightName = C.CString("exif-ifd0-Copyright")
+	exifName      = C.CString("exif-data")
+)
+
+// setField sets an EXIF field to text. libvips takes the last words in
+// parentheses for its own rendering and cuts them off.
+func (s *scope) setField(pic img, name *C.char, text string) {
+	if text == "" {
+		return
+	}
+	v := C.CString(text + " (text)")
+	C.vips_image_set_string(pic, name, v)
+	C.free(unsafe.Pointer(v))
 }
 
 func kept(field string, pages int, t *wire.Transform) bool {
@@ -195,8 +223,6 @@ func kept(field string, pages int, t *wire.Transform) bool {
 		return o.KeepMetadata && !t.AutoOrient
 	case "jpeg-thumbnail-data":
 		return false // shows what may have been cropped away
-	case "exif-ifd0-Copyright", "exif-ifd0-Artist":
-		return o.KeepMetadata || o.KeepCopyright
 	}
 	for _, p := range []string{"exif-", "iptc-", "xmp-", "photoshop-", "png-comment-", "gif-comment", "jpeg-multiscan"} {
 		if strings.HasPrefix(field, p) {

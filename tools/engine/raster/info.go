@@ -81,10 +81,7 @@ func duration(pic img) float64 {
 	return float64(ms) / 1000
 }
 
-const (
-	maxTags = 200
-	maxTag  = 256 // bytes of one value
-)
+const maxTags = 200
 
 // tags returns EXIF fields by their names, as text.
 func (s *scope) tags(pic img) map[string]string {
@@ -96,12 +93,7 @@ func (s *scope) tags(pic img) map[string]string {
 		if !strings.HasPrefix(name, "exif-ifd") || len(tags) >= maxTags {
 			continue
 		}
-		var v *C.char
-		if C.mf_field_string(pic, f, &v) != 0 || v == nil {
-			continue
-		}
-		value := exifValue(C.GoString(v))
-		C.g_free(C.gpointer(unsafe.Pointer(v)))
+		value := s.field(pic, f)
 		_, name, _ = strings.Cut(name[len("exif-"):], "-")
 		if value != "" && name != "MakerNote" {
 			tags[strings.ToValidUTF8(name, "?")] = value
@@ -114,15 +106,12 @@ func (s *scope) tags(pic img) map[string]string {
 	return tags
 }
 
-// exifValue takes libexif's rendering out of "6 (Right-top, Short, 1
-// components, 2 bytes)".
-func exifValue(v string) string {
-	if i := strings.LastIndex(v, " ("); i >= 0 && strings.HasSuffix(v, " bytes)") {
-		v = v[:i]
+// field is the value of an EXIF field as text, "" if there is none.
+func (s *scope) field(pic img, name *C.char) string {
+	var v *C.char
+	if C.vips_image_get_typeof(pic, name) == 0 || C.mf_field_string(pic, name, &v) != 0 || v == nil {
+		return ""
 	}
-	v = strings.TrimSpace(strings.ToValidUTF8(v, "?"))
-	if len(v) > maxTag {
-		v = strings.ToValidUTF8(v[:maxTag], "")
-	}
-	return v
+	defer C.g_free(C.gpointer(unsafe.Pointer(v)))
+	return exifValue(C.GoString(v))
 }

@@ -8,6 +8,7 @@ int mf_init(void) {
 	mallopt(M_ARENA_MAX, 2);
 	mallopt(M_MMAP_THRESHOLD, 64 << 20);
 	mallopt(M_TRIM_THRESHOLD, 128 << 20);
+	g_setenv("VIPS_WARNING", "0", TRUE); // an odd file is no news; what fails is answered
 	if (VIPS_INIT("mediafn-engine"))
 		return -1;
 	vips_concurrency_set(1); // the pool runs one child per core
