@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -69,10 +70,13 @@ func (r Rational) String() string { return fmt.Sprintf("%d/%d", r.Num, r.Den) }
 func (r Rational) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 func (r *Rational) UnmarshalText(b []byte) error {
-	s := strings.Replace(string(b), ":", "/", 1)
-	if _, err := fmt.Sscanf(s, "%d/%d", &r.Num, &r.Den); err != nil {
+	num, den, ok := strings.Cut(strings.Replace(string(b), ":", "/", 1), "/")
+	n, nerr := strconv.ParseInt(num, 10, 64)
+	d, derr := strconv.ParseInt(den, 10, 64)
+	if !ok || nerr != nil || derr != nil {
 		return fmt.Errorf("%q is not a fraction", b)
 	}
+	r.Num, r.Den = n, d
 	return nil
 }
 
