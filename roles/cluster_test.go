@@ -34,6 +34,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // cluster is a database, a queue and the roles a test starts.
 type cluster struct {
 	t     *testing.T
+	path  string // of the database
 	store *state.Store
 	queue *queue.Queue
 	book  *flow.Book
@@ -124,7 +125,7 @@ func newCluster(t *testing.T, path string) *cluster {
 			t.Error(err)
 		}
 	})
-	c := &cluster{t: t, store: store, queue: q, log: slog.New(slog.DiscardHandler), run: &runner{do: map[string]behave{}, runs: map[string]int{}}}
+	c := &cluster{t: t, path: path, store: store, queue: q, log: slog.New(slog.DiscardHandler), run: &runner{do: map[string]behave{}, runs: map[string]int{}}}
 	c.menu = fn.NewRegistry(function("t.a"), function("t.b"))
 	c.book = flow.NewBook(plans(t)...)
 	return c
