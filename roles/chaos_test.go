@@ -83,7 +83,11 @@ func chaos(t *testing.T, c *cluster, random *rand.Rand) {
 		}
 		return produce(j), nil
 	}
-	brisk := func(cfg *controller.Config) { cfg.Lease = 4 * time.Second; cfg.Limits.Failures = 50; cfg.Limits.Quarantine = 50 }
+	brisk := func(cfg *controller.Config) {
+		cfg.Lease = 4 * time.Second
+		cfg.Limits.Failures = 50
+		cfg.Limits.Quarantine = 50
+	}
 	short := func(cfg *worker.Config) { cfg.Grace = time.Second }
 	controllers := []func(){c.controller(brisk), c.controller(brisk)}
 	workers := 0
