@@ -43,6 +43,7 @@ type commands struct {
 	Migrate   migrateCmd   `cmd:"" help:"Bring the database up to date."`
 	Version   versionCmd   `cmd:"" help:"Show what build this is."`
 	Bench     benchCmd     `cmd:"" help:"Measure this machine."`
+	WaitReady waitReadyCmd `cmd:"" help:"Wait until a server takes tasks."`
 }
 
 // std are the streams of one invocation.
