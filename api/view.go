@@ -111,10 +111,18 @@ type Function struct {
 // FunctionOf renders a declaration.
 func FunctionOf(s *fn.Spec) Function {
 	return Function{
-		Name: s.Name, Version: s.Version, Summary: s.Summary, Doc: s.Doc, Inputs: s.Inputs, Outputs: s.Outputs,
+		Name: s.Name, Version: s.Version, Summary: s.Summary, Doc: s.Doc, Inputs: orEmpty(s.Inputs), Outputs: orEmpty(s.Outputs),
 		Params: s.Params.JSONSchema(), Pool: s.Pool, Purity: s.Purity, Slicing: s.Slicing.Mode,
 		Available: s.Missing == "", Missing: s.Missing,
 	}
+}
+
+// orEmpty makes a list that is not there an empty one: [] on the wire.
+func orEmpty(slots []fn.Slot) []fn.Slot {
+	if slots == nil {
+		return []fn.Slot{}
+	}
+	return slots
 }
 
 // History is the record of a task: ended attempts, decisions off the plain

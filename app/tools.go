@@ -30,7 +30,12 @@ func openTools(c *Config, log *slog.Logger) (*tools, error) {
 	}
 	t := &tools{launcher: launcher}
 	var given all.Tools
-	if given.FFmpeg, err = ffmpeg.New(launcher, ffmpeg.Options{ReadPaths: fontPaths()}); err != nil {
+	memory, err := parseBytes(c.Memory)
+	if err != nil {
+		return nil, errs.Wrap("tools", err)
+	}
+	// No single tool may take more than all running work together.
+	if given.FFmpeg, err = ffmpeg.New(launcher, ffmpeg.Options{ReadPaths: fontPaths(), MaxMemory: memory}); err != nil {
 		log.Warn("ffmpeg is missing: functions on video and sound can't run", "err", err)
 		given.FFmpeg = nil
 	}

@@ -95,7 +95,7 @@ func (e *Executor) fetch(ctx context.Context, j *job.Job, spec *fn.Spec, dir str
 		}
 		group.Go(func() (err error) {
 			defer e.recovered(j, &err) // what parses hostile bytes must not end the worker
-			f := &fetching{e: e, in: in, job: ctx, path: filepath.Join(dir, strconv.Itoa(i))}
+			f := &fetching{e: e, in: in, job: ctx, whole: j.PreDownload, path: filepath.Join(dir, strconv.Itoa(i))}
 			input, err := f.run(gctx, given, slot)
 			if err != nil {
 				return blame(i, given, err)
@@ -135,10 +135,11 @@ func name(r media.Ref) string {
 
 // fetching is one input on its way.
 type fetching struct {
-	e    *Executor
-	in   *inputs
-	job  context.Context // of the whole job
-	path string          // of a copy in scratch
+	e     *Executor
+	in    *inputs
+	job   context.Context // of the whole job
+	whole bool            // copy it, whatever its size
+	path  string          // of a copy in scratch
 }
 
 func (f *fetching) run(ctx context.Context, given job.Input, slot *fn.Slot) (fn.Input, error) {
@@ -191,8 +192,8 @@ func (f *fetching) object(ctx context.Context, input *fn.Input) error {
 	if attr.Size > f.e.cfg.MaxInput {
 		return errs.New(errs.TooLarge, op, "%d bytes, the limit is %d", attr.Size, f.e.cfg.MaxInput)
 	}
-	if attr.Size <= f.e.cfg.SmallBytes {
-		limit := f.e.cfg.SmallBytes
+	if attr.Size <= f.e.cfg.SmallBytes || f.whole {
+		limit := f.e.cfg.MaxDownload
 		return f.copy(input, func(w io.Writer) error { return f.e.read(ctx, input.Ref, w, limit) }, limit)
 	}
 	r, identity, err := f.e.reader(f.job, input.Ref)
@@ -215,7 +216,7 @@ func (f *fetching) remote(ctx context.Context, input *fn.Input) error {
 	if r.Size() > f.e.cfg.MaxInput {
 		return errs.New(errs.TooLarge, op, "%d bytes, the limit is %d", r.Size(), f.e.cfg.MaxInput)
 	}
-	if r.Ranges() && r.Size() > f.e.cfg.SmallBytes {
+	if r.Ranges() && r.Size() > f.e.cfg.SmallBytes && !f.whole {
 		return f.place(input, r, r.Identity())
 	}
 	return f.copy(input, func(w io.Writer) error { _, err := r.Download(ctx, w); return err }, f.e.cfg.MaxDownload)

@@ -50,18 +50,19 @@ type commands struct {
 type std struct {
 	in       io.Reader
 	out, err io.Writer
+	settings settings // of the configuration file
 }
 
 // Main runs one command line and returns the exit code.
 func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	streams := &std{in, out, errOut}
+	streams := &std{in: in, out: out, err: errOut, settings: settings{}}
 	var c commands
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("mediafn"), kong.Description("media = fn(media, params)"),
 		kong.Writers(out, errOut), kong.Exit(func(code int) { exited = code }), kong.DefaultEnvars("MEDIAFN"),
-		kong.Configuration(configFile), kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(streams))
+		kong.Configuration(streams.settings.load), kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(streams))
 	if err != nil {
 		fmt.Fprintln(errOut, "mediafn:", err)
 		return exitFailed

@@ -6,12 +6,7 @@ import (
 	"io"
 	"log/slog"
 
-	"github.com/goccy/go-yaml"
-
-	"github.com/alecthomas/kong"
-
 	"github.com/mediafn/mediafn/app"
-	"github.com/mediafn/mediafn/core/errs"
 )
 
 type serveCmd struct {
@@ -20,6 +15,9 @@ type serveCmd struct {
 
 // Run plays the roles until it is told to stop.
 func (s *serveCmd) Run(ctx context.Context, std *std) (err error) {
+	if s.Tenants, err = std.settings.tenants(); err != nil {
+		return err
+	}
 	log := logger(std.err, s.LogLevel, s.LogFormat)
 	a, err := app.Open(ctx, s.Config, log)
 	if err != nil {
@@ -44,22 +42,4 @@ func logger(w io.Writer, level, format string) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, opt))
 	}
 	return slog.New(slog.NewTextHandler(w, opt))
-}
-
-// configFile reads a YAML or JSON file as one more source of flags.
-func configFile(r io.Reader) (kong.Resolver, error) {
-	body, err := io.ReadAll(r)
-	if err != nil {
-		return nil, err
-	}
-	values := map[string]any{}
-	if err := yaml.Unmarshal(body, &values); err != nil {
-		return nil, errs.New(errs.Invalid, "config", "%s", yaml.FormatError(err, false, true))
-	}
-	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-		if len(flag.Envs) == 0 {
-			return nil, nil // what is no setting has neither a variable nor a key
-		}
-		return values[flag.Name], nil
-	}), nil
 }

@@ -37,11 +37,11 @@ type Spec struct {
 // Slot is one named input or output. A request's input files fill the slots in
 // order: each slot takes Min files first, then what is left up to Max.
 type Slot struct {
-	Name  string
-	Kinds []media.Kind
-	Min   int
-	Max   int // 0 = as many as come
-	Help  string
+	Name  string       `json:"name"`
+	Kinds []media.Kind `json:"kinds"`
+	Min   int          `json:"min"`
+	Max   int          `json:"max"` // 0 = as many as come
+	Help  string       `json:"help,omitempty"`
 }
 
 // Pool names the kind of machine a function wants.
@@ -69,7 +69,7 @@ type Slicing struct {
 	Threshold time.Duration // shorter inputs are not sliced on "auto"; 0 = the platform's 60 s
 }
 
-// Mode is a slicing mode (REQUIREMENTS X9).
+// Mode is a slicing mode.
 type Mode string
 
 const (
@@ -140,6 +140,11 @@ type Assembly struct {
 	// Whole, if not empty, says why this call is not sliced though the function
 	// could be: its result is not the source's whole length, for instance.
 	Whole string `json:"whole,omitempty"`
+	// DropTags and DropSubtitles leave out of the merged file what would be
+	// taken over from the source: titles, dates and chapters; subtitle tracks
+	// and their fonts.
+	DropTags      bool `json:"drop_tags,omitempty"`
+	DropSubtitles bool `json:"drop_subtitles,omitempty"`
 	// MaxRate (bit/s) and BufSize (bit) of the encoder's VBV, if one was asked for.
 	MaxRate int64 `json:"max_rate,omitempty"`
 	BufSize int64 `json:"buf_size,omitempty"`
@@ -173,6 +178,18 @@ func (s *Spec) Assign(n int) ([]string, error) {
 		return nil, errs.InField("input_files", "%s takes at most %d input file(s), got %d", s.Name, n-spare, n)
 	}
 	return names, nil
+}
+
+// MostOutputs is how many files a call gives at the most, -1 without a bound.
+func (s *Spec) MostOutputs() int {
+	most := 0
+	for _, slot := range s.Outputs {
+		if slot.Max == 0 {
+			return -1
+		}
+		most += slot.Max
+	}
+	return most
 }
 
 // Slot returns the input slot with that name, or nil.

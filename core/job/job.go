@@ -20,15 +20,18 @@ const Publish = "assemble.publish"
 
 // Job is one computation.
 type Job struct {
-	Trace    string          `json:"trace"` // id of this attempt; letters, digits, "-", "_", "."
-	Fn       string          `json:"fn"`
-	Version  string          `json:"version"` // of Fn, as the plan was made for
-	Params   json.RawMessage `json:"params,omitempty"`
-	Inputs   []Input         `json:"inputs,omitempty"`
-	Part     *fn.Part        `json:"part,omitempty"` // the slice to compute; nil = all
-	Out      Place           `json:"out"`
-	Threads  int             `json:"threads,omitempty"` // cores to keep busy; 0 = 1
-	Deadline time.Time       `json:"deadline,omitzero"` // zero = none
+	Trace   string          `json:"trace"` // id of this attempt; letters, digits, "-", "_", "."
+	Fn      string          `json:"fn"`
+	Version string          `json:"version"` // of Fn, as the plan was made for
+	Params  json.RawMessage `json:"params,omitempty"`
+	Inputs  []Input         `json:"inputs,omitempty"`
+	Part    *fn.Part        `json:"part,omitempty"` // the slice to compute; nil = all
+	Out     Place           `json:"out"`
+	// PreDownload has every input copied to scratch before the function starts,
+	// instead of being read in place while it runs.
+	PreDownload bool      `json:"pre_download,omitempty"`
+	Threads     int       `json:"threads,omitempty"` // cores to keep busy; 0 = 1
+	Deadline    time.Time `json:"deadline,omitzero"` // zero = none
 }
 
 // Input is one thing that fills a slot: media at Ref, or a JSON document.

@@ -64,7 +64,7 @@ const (
 )
 
 // DefaultThreshold is the length below which nothing is sliced on "auto"
-// unless the function says otherwise (REQUIREMENTS X2).
+// unless the function says otherwise.
 const DefaultThreshold = 60 * time.Second
 
 // Request is everything a decision rests on. Recorded, it gives the same

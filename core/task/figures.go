@@ -6,7 +6,7 @@ import (
 	"github.com/mediafn/mediafn/core/media"
 )
 
-// Figures are the task's measures (REQUIREMENTS X12).
+// Figures are the task's measures.
 type Figures struct {
 	Wall             float64 `json:"wall_seconds"`
 	CPU              float64 `json:"cpu_seconds"`

@@ -61,6 +61,7 @@ func (r *round) rows(c *flow.Component) ([]Work, error) {
 	base := job.Job{
 		Fn: spec.Name, Version: spec.Version,
 		Params: params, Inputs: inputs, Out: r.place(c),
+		PreDownload: t.Request.Extra.PreDownload != nil && *t.Request.Extra.PreDownload,
 	}
 	if name == job.Publish {
 		if base.Out.Final, err = targets(t.Request.Outputs, inputs); err != nil {
@@ -351,7 +352,8 @@ func targets(places []media.Ref, files []job.Input) ([]media.Ref, error) {
 }
 
 // place decides where a component's files go: the results' bucket if the task
-// may end with them, else the segments', which live a day.
+// may end with them, else the segments', which are swept
+// when the task ends.
 func (r *round) place(c *flow.Component) job.Place {
 	p := job.Place{Cloud: r.Place.Cloud, Bucket: r.Place.Segments, Prefix: r.step.Task.ID + "/"}
 	for _, i := range r.view.Plan.Result {

@@ -180,10 +180,15 @@ func (c *Controller) handle(ctx context.Context, batch []message) {
 
 func (c *Controller) send(ctx context.Context, subject string, v any) {
 	body, err := json.Marshal(v)
-	if err == nil {
-		err = c.parts.Queue.Publish(ctx, subject, body)
+	if err != nil {
+		c.parts.Log.Error("message not encoded", "subject", subject, "err", err)
+		return
 	}
-	if err != nil && ctx.Err() == nil {
+	c.publish(ctx, subject, body)
+}
+
+func (c *Controller) publish(ctx context.Context, subject string, body []byte) {
+	if err := c.parts.Queue.Publish(ctx, subject, body); err != nil && ctx.Err() == nil {
 		c.parts.Log.Warn("message not sent", "subject", subject, "err", err)
 	}
 }

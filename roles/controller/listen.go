@@ -76,7 +76,10 @@ func (c *Controller) onRenew(ctx context.Context, m queue.Message) {
 // consume takes workers' answers from their stream. They are acknowledged when
 // what follows from them is committed.
 func (c *Controller) consume(ctx context.Context) error {
-	consumer, err := c.parts.Queue.Consume(ctx, job.StreamAnswers, queue.Durable{Name: "controller"})
+	// Answers a controller took with it when it ended come to the next one
+	// before the leases they are about run out; else finished work were lost.
+	wait := min(max(c.cfg.Lease/2, 100*time.Millisecond), 30*time.Second)
+	consumer, err := c.parts.Queue.Consume(ctx, job.StreamAnswers, queue.Durable{Name: "controller", AckWait: wait})
 	if err != nil {
 		return errs.Wrap("controller", err)
 	}

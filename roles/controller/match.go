@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"time"
 
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/job"
@@ -57,8 +58,14 @@ func (c *Controller) items() ([]sched.Item, []task.Work) {
 	items := make([]sched.Item, 0, len(c.ready))
 	rows := make([]task.Work, 0, len(c.ready))
 	for _, w := range c.ready {
+		// A task that is not in memory has no deadline here until the reaper
+		// has looked at it; then it counts.
+		var deadline time.Time
+		if v, ok := c.views[w.TaskID]; ok && v.Task.Request.Extra.Deadline > 0 {
+			deadline = time.UnixMilli(v.Task.Request.Extra.Deadline)
+		}
 		items = append(items, sched.Item{
-			ID: w.ID, Tenant: w.Tenant, Priority: w.Priority, Function: w.Fn + "@" + w.FnVersion, Pool: string(w.Pool),
+			ID: w.ID, Deadline: deadline, Tenant: w.Tenant, Priority: w.Priority, Function: w.Fn + "@" + w.FnVersion, Pool: string(w.Pool),
 			Cores: w.Price.Cores, Memory: w.Price.Memory, Seconds: w.Price.CPUSeconds, Ready: w.CreatedAt,
 		})
 		rows = append(rows, w)

@@ -314,7 +314,7 @@ func (t *turn) tell(ctx context.Context, was *task.Task, v *view, step *task.Ste
 		t.send(ctx, job.SubjectPosts, v.Task.ID)
 	}
 	if final && v.Task.ReplyTo != "" {
-		t.send(ctx, job.SubjectEnded+v.Task.ReplyTo, v.Task.ID)
+		t.publish(ctx, job.SubjectEnded+v.Task.ReplyTo, []byte(v.Task.ID))
 	}
 }
 

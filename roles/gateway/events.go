@@ -15,7 +15,7 @@ import (
 
 // events streams a task's life as server-sent events: first everything as it
 // stands ("state"), then each change and progress, last "end" with the
-// callback. Live messages may get lost, so the state is repeated now and then.
+// task. Live messages may get lost, so the state is repeated now and then.
 func (g *Gateway) events(w http.ResponseWriter, r *http.Request, tenant string) error {
 	t, err := g.own(r, tenant)
 	if err != nil {

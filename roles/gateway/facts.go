@@ -51,6 +51,12 @@ func (g *Gateway) facts(w http.ResponseWriter, r *http.Request, tenant string) e
 		return err
 	}
 	compute := func(ctx context.Context) ([]byte, error) {
+		select {
+		case g.probes <- struct{}{}:
+			defer func() { <-g.probes }()
+		default:
+			return nil, errs.New(errs.Busy, "gateway", "too many files are being looked at")
+		}
 		call.Inputs[0].Ref = ref
 		out, err := g.parts.Computer.Run(ctx, *call, nil)
 		return out.Facts, err

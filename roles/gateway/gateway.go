@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/flow"
 	"github.com/mediafn/mediafn/core/fn"
@@ -30,6 +31,7 @@ type Config struct {
 	MaxObject int64         // bytes of an uploaded object
 	MaxWait   time.Duration // of "Prefer: wait"
 	FactsTime time.Duration // facts of one file may take
+	Probes    int           // files looked at at once; more are Busy
 	Streams   int           // live event streams at once
 	Poll      time.Duration // a waiter looks at the row this often, in case its message was lost
 	Tenants   []Tenant      // empty = one tenant, "default", without keys
@@ -38,7 +40,7 @@ type Config struct {
 // Default fits one machine.
 func Default(name string) Config {
 	return Config{
-		Name: name, MaxBody: 1 << 20, MaxObject: 64 << 30, MaxWait: 5 * time.Minute, FactsTime: time.Minute, Streams: 1024, Poll: 2 * time.Second,
+		Name: name, MaxBody: 1 << 20, MaxObject: 64 << 30, MaxWait: 5 * time.Minute, FactsTime: time.Minute, Probes: 16, Streams: 1024, Poll: 2 * time.Second,
 	}
 }
 
@@ -63,6 +65,7 @@ type Gateway struct {
 	parts   Parts
 	handler http.Handler
 	streams chan struct{}
+	probes  chan struct{}
 	closing chan struct{}
 
 	mu      sync.Mutex
@@ -78,7 +81,7 @@ func New(cfg Config, parts Parts) *Gateway {
 		parts.Reached = func(string) {}
 	}
 	g := &Gateway{
-		cfg: cfg, parts: parts, streams: make(chan struct{}, cfg.Streams), closing: make(chan struct{}),
+		cfg: cfg, parts: parts, streams: make(chan struct{}, cfg.Streams), probes: make(chan struct{}, max(cfg.Probes, 1)), closing: make(chan struct{}),
 		waiting: map[string][]chan struct{}{},
 	}
 	g.handler = g.routes()
@@ -107,11 +110,42 @@ func (g *Gateway) routes() http.Handler {
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 200, map[string]string{"status": "ok"}) })
 	mux.HandleFunc("GET /readyz", g.ready)
-	mux.Handle("/", g.wrap(func(http.ResponseWriter, *http.Request, string) error {
-		return errs.New(errs.NotFound, "gateway", "there is no such path or method")
-	}))
-	return mux
+	return g.known(mux)
 }
+
+// known answers what no route takes, in the form of every other error: 404, or
+// 405 with the methods that would do.
+func (g *Gateway) known(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		route, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		var said refusal
+		route.ServeHTTP(&said, r)
+		if allow := said.Header().Get("Allow"); allow != "" {
+			w.Header().Set("Allow", allow)
+			p := api.ProblemOf(errs.New(errs.Invalid, "gateway", "%s takes %s, not %s", r.URL.Path, allow, r.Method), "")
+			p.Status = http.StatusMethodNotAllowed
+			writeProblem(w, p)
+			return
+		}
+		writeError(w, g.parts.Log, errs.New(errs.NotFound, "gateway", "there is no such path"), "")
+	})
+}
+
+// refusal catches what the mux would have said by itself.
+type refusal struct{ header http.Header }
+
+func (r *refusal) Header() http.Header {
+	if r.header == nil {
+		r.header = http.Header{}
+	}
+	return r.header
+}
+func (r *refusal) Write(b []byte) (int, error) { return len(b), nil }
+func (r *refusal) WriteHeader(int)             {}
 
 // ServeHTTP lets a gateway be mounted and tested.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }

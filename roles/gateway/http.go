@@ -62,6 +62,10 @@ func writeError(w http.ResponseWriter, log *slog.Logger, err error, msgID string
 	if p.Status == http.StatusForbidden && strings.Contains(p.Detail, "key") {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
+	writeProblem(w, p)
+}
+
+func writeProblem(w http.ResponseWriter, p api.Problem) {
 	body, err := json.Marshal(p)
 	if err != nil {
 		body = []byte("{}")

@@ -157,6 +157,9 @@ func (g *Gateway) checkRef(ctx context.Context, tenant, field string, ref *media
 	if err := blob.CheckBucket(field+".bucket", ref.Bucket); err != nil {
 		return err
 	}
+	if !input {
+		ref.Key = strings.TrimSuffix(ref.Key, "/") // a folder for several files may be written as one
+	}
 	if err := blob.CheckKey(field+".key", ref.Key); err != nil {
 		return err
 	}
@@ -203,6 +206,9 @@ func (g *Gateway) checkCall(req *task.Request) (*flow.Plan, error) {
 		if slot := spec.Slot(name); isKind(kind) && !slot.Accepts(kind) {
 			return nil, errs.InField(fmt.Sprintf("input_files.%d.type", i), "%s takes %v here, not %s", req.Cmd, slot.Kinds, kind)
 		}
+	}
+	if most := spec.MostOutputs(); most >= 0 && len(req.Outputs) > most {
+		return nil, errs.InField("output_files", "%s gives at most %d file(s), got %d places", req.Cmd, most, len(req.Outputs))
 	}
 	req.Params, err = f.Check(req.Params, kinds)
 	return plan, err
