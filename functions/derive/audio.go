@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,6 +64,9 @@ type LoudnessFact struct {
 	TruePeak   float64 `json:"true_peak"`  // dBTP, before
 	Gain       float64 `json:"gain"`       // dB from measured to wanted
 	Mode       string  `json:"mode"`       // linear = one gain; limited = the gain and a limiter at true_peak; silent = nothing to do
+	// Reached is the loudness in LUFS measured behind the limiter, mode limited
+	// only. Sound of few, high peaks may stay below what was wanted.
+	Reached float64 `json:"reached,omitempty"`
 }
 
 // Audio returns derive.audio. Without ffmpeg the function loads but refuses.
@@ -127,6 +131,12 @@ var audioFiles = map[string]struct{ muxer, name, mime string }{
 	"mkv": {"matroska", "audio.mka", "audio/x-matroska"},
 }
 
+// copies are the codecs a container takes as they are; mkv takes all.
+var copies = map[string][]string{
+	"m4a": {"aac", "alac", "mp3", "ac3", "eac3", "opus"}, "mp3": {"mp3"}, "ogg": {"opus", "vorbis", "flac", "speex"}, "flac": {"flac"}, "adts": {"aac"},
+	"wav": {"pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_alaw", "pcm_mulaw"},
+}
+
 // priceAudio: a core decodes and encodes sound at about 60 times real time, a
 // pass that measures included.
 func priceAudio(p *audioParams, inputs []*media.Info) fn.Price {
@@ -165,6 +175,9 @@ func planAudio(p *audioParams, info *media.Info) (*audioPlan, error) {
 	}
 	plan := &audioPlan{Track: &info.Audio[p.Track]}
 	plan.Format = audioFormat(p, plan.Track.Codec)
+	if p.Codec == "copy" && plan.Format != "mkv" && !slices.Contains(copies[plan.Format], plan.Track.Codec) {
+		return nil, errs.InField("params.format", "%s does not take %s as it is; choose mkv, or a codec other than copy", plan.Format, plan.Track.Codec)
+	}
 	end := info.Duration
 	if p.End != nil && (end == 0 || *p.End < end) {
 		end = *p.End
@@ -209,9 +222,10 @@ func placeFilters(p *audioParams, plan *audioPlan) []string {
 	return filters
 }
 
-// measureArgs is the command line of the first pass of loudness; it prints the
-// running measurement to standard output.
-func measureArgs(p *audioParams, info *media.Info, plan *audioPlan, in ffmpeg.Input) ([]string, error) {
+// measureArgs is the command line of a pass that measures loudness, behind what
+// m does to it if m is not nil; it prints the running measurement to standard
+// output.
+func measureArgs(p *audioParams, info *media.Info, plan *audioPlan, m *LoudnessFact, in ffmpeg.Input) ([]string, error) {
 	args, err := openAudio(p, info, plan, in)
 	if err != nil {
 		return nil, err
@@ -219,6 +233,9 @@ func measureArgs(p *audioParams, info *media.Info, plan *audioPlan, in ffmpeg.In
 	filters := placeFilters(p, plan)
 	if p.Channels > 0 {
 		filters = append(filters, p.sound().Filters()...) // a downmix is louder or softer than its source
+	}
+	if m != nil {
+		filters = append(filters, loudnessFilters(p, plan, m)...)
 	}
 	filters = append(filters, "ebur128=metadata=1:peak=true", "ametadata=mode=print:file=-")
 	return append(args, "-af", strings.Join(filters, ","), "-f", "null", "-"), nil
@@ -309,16 +326,36 @@ func runAudio(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *audioParams) (*
 	}
 	from := 0.0
 	if p.Loudness != nil {
-		args, err := measureArgs(p, info, plan, source.Open(in))
+		measure := func(m *LoudnessFact, to float64) (*loudnessReader, error) {
+			args, err := measureArgs(p, info, plan, m, source.Open(in))
+			if err != nil {
+				return nil, err
+			}
+			var heard loudnessReader
+			_, err = run(args, from, to, &heard)
+			from = to
+			return &heard, err
+		}
+		heard, err := measure(nil, 0.4)
 		if err != nil {
 			return nil, err
 		}
-		from = 0.5
-		var heard loudnessReader
-		if _, err := run(args, 0, from, &heard); err != nil {
-			return nil, err
+		m := heard.decide(*p.Loudness, p.TruePeak)
+		// What the limiter takes away is given back, within reason: pressed
+		// harder than that, it would be heard.
+		highest := m.Gain + maxPress
+		for pass := 1; m.Mode == "limited"; pass++ {
+			if heard, err = measure(m, from+0.1); err != nil {
+				return nil, err
+			}
+			m.Reached = heard.integrated
+			gain := min(math.Round((m.Gain+*p.Loudness-m.Reached)*1000)/1000, highest)
+			if pass == 3 || gain == m.Gain || math.Abs(*p.Loudness-m.Reached) <= 0.2 {
+				break
+			}
+			m.Gain = gain
 		}
-		facts.Loudness = heard.decide(*p.Loudness, p.TruePeak)
+		facts.Loudness = m
 	}
 	file := audioFiles[plan.Format]
 	path := filepath.Join(call.Dir, file.name)
@@ -345,6 +382,10 @@ func runAudio(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *audioParams) (*
 		Facts:   raw, Usage: usage,
 	}, err
 }
+
+// maxPress is how many dB a limiter is pressed beyond the gain that loudness
+// alone asks for.
+const maxPress = 6
 
 // loudnessReader takes what ametadata prints behind ebur128 and keeps the last
 // integrated loudness and true peak.

@@ -268,6 +268,10 @@ func runFrames(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *framesParams) 
 	if info.MainVideo() == nil {
 		return nil, errs.New(errs.Invalid, "derive.frames", "%s has no pictures", in.Format)
 	}
+	if err := checkFilters(info.MainVideo(), func(name string) (bool, error) { return ff.HasFilter(ctx, name) }); err != nil {
+		return nil, err
+	}
+	info = enterable(info)
 	listed := len(info.MainVideo().FrameList) > 0
 	if !listed && info.MainVideo().TimeBase.Known() {
 		copied := *info

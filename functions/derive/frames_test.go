@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -144,6 +145,7 @@ func TestPassesProperty(t *testing.T) {
 
 // The frames given are those ffprobe sees, for every container and mode.
 func TestFramesExact(t *testing.T) {
+	t.Parallel()
 	ff := newTool(t)
 	mp4 := ticker(t, "a.mp4")
 	for _, name := range []string{"a.mp4", "a.mkv", "a.ts", "a.flv", "a.avi"} {
@@ -195,6 +197,7 @@ func TestFramesExact(t *testing.T) {
 
 // What is in the picture is what FFmpeg decodes at that timestamp.
 func TestFramesPixels(t *testing.T) {
+	t.Parallel()
 	ff := newTool(t)
 	path := ticker(t, "a.mp4")
 	res, err := run(t, Frames(ff), input(t, path), `{"mode":"times","times":[1.2345,4.7],"format":"png"}`)
@@ -213,6 +216,7 @@ func TestFramesPixels(t *testing.T) {
 
 // Rotation, sample aspect and boxes show in the size.
 func TestFramesSize(t *testing.T) {
+	t.Parallel()
 	ff := newTool(t)
 	plain := ticker(t, "a.mp4", "-t", "1", "-vf", "setsar=2")
 	turned := generate(t, "turned.mp4", "-i", ticker(t, "b.mp4", "-t", "1"), "-c", "copy", "-metadata:s:v", "rotate=90")
@@ -244,6 +248,7 @@ func TestFramesSize(t *testing.T) {
 // A grey of known level keeps its level whatever the matrix, and HDR ends up
 // as SDR.
 func TestFramesColor(t *testing.T) {
+	t.Parallel()
 	ff := newTool(t)
 	path := generate(t, "c.mp4", "-f", "lavfi", "-i", "color=c=0x20C040:s=64x64:d=0.4:r=5", "-vf",
 		"scale=out_color_matrix=bt709:out_range=tv,format=yuv444p", "-c:v", "libx264", "-qp", "1", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv")
@@ -309,6 +314,45 @@ func BenchmarkFrames(b *testing.B) {
 			}
 			b.ReportMetric(ours.Seconds()/theirs.Seconds(), "ratio/ffmpeg")
 		})
+	}
+}
+
+// Without its filters an HDR video is refused by name, an SDR one is not.
+func TestFiltersMissing(t *testing.T) {
+	hdr := &media.VideoStream{Color: media.Color{Transfer: "smpte2084", Primaries: "bt2020"}}
+	wide := &media.VideoStream{Color: media.Color{Transfer: "bt709", Primaries: "bt2020"}}
+	for _, tc := range []struct {
+		v       *media.VideoStream
+		missing string
+		refused bool
+	}{{hdr, "zscale", true}, {hdr, "tonemap", true}, {wide, "zscale", true}, {wide, "tonemap", false}, {&media.VideoStream{}, "zscale", false}} {
+		err := checkFilters(tc.v, func(name string) (bool, error) { return name != tc.missing, nil })
+		if errs.Is(err, errs.Unsupported) != tc.refused || tc.refused && !strings.Contains(err.Error(), tc.missing) {
+			t.Errorf("%+v without %s: %v", tc.v.Color, tc.missing, err)
+		}
+	}
+}
+
+// A transport stream cut in the middle of a GOP: what cannot be decoded is not
+// promised, and its list comes from packets.
+func TestFramesOfACutStream(t *testing.T) {
+	t.Parallel()
+	whole, err := os.ReadFile(ticker(t, "a.ts", "-an"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const packet = 188
+	path := filepath.Join(t.TempDir(), "cut.ts")
+	if err := os.WriteFile(path, append(whole[:3*packet:3*packet], whole[len(whole)/packet/4*packet:]...), 0o600); err != nil { // tables, then somewhere
+		t.Fatal(err)
+	}
+	res, err := run(t, Frames(newTool(t)), input(t, path), `{"mode":"fps","fps":10}`)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, errs.TailOf(err))
+	}
+	var facts FramesFacts
+	if err := json.Unmarshal(res.Facts, &facts); err != nil || len(facts.Undecoded) > 0 || len(facts.Frames) < 20 || !facts.Frames[0].Key {
+		t.Errorf("%s %v", res.Facts, err)
 	}
 }
 

@@ -58,3 +58,19 @@ func listFrames(ctx context.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Inpu
 	}
 	return nil
 }
+
+// enterable is info without the frames before its first keyframe, where the
+// container has no index: a recording cut out of a transmission begins in the
+// middle, and what refers to pictures before it does not decode.
+func enterable(info *media.Info) *media.Info {
+	v := info.MainVideo()
+	first := slices.IndexFunc(v.FrameList, func(f media.Frame) bool { return f.Key })
+	if first <= 0 || info.Seekable != nil && *info.Seekable {
+		return info
+	}
+	out := *info
+	out.Video = slices.Clone(info.Video)
+	v = out.MainVideo()
+	v.FrameList = v.FrameList[first:]
+	return &out
+}

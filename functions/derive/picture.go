@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 
+	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
 )
 
@@ -142,6 +143,23 @@ func toneMap(v *media.VideoStream, rng string) string {
 	}
 	return label + "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709," +
 		"tonemap=tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=limited,format=yuv420p"
+}
+
+// checkFilters answers Unsupported where v needs its colours mapped and FFmpeg
+// lacks a filter that takes: a picture without would look washed out.
+func checkFilters(v *media.VideoStream, has func(name string) (bool, error)) error {
+	chain := toneMap(v, "tv")
+	for _, name := range []string{"zscale", "tonemap"} {
+		if !strings.Contains(chain, name+"=") {
+			continue
+		}
+		if ok, err := has(name); err != nil {
+			return err
+		} else if !ok {
+			return errs.New(errs.Unsupported, "derive.frames", "pictures in BT.2020 or HDR need FFmpeg's filter %s, which this build lacks", name)
+		}
+	}
+	return nil
 }
 
 // jpegScale is FFmpeg's quantiser whose mean step is that of libjpeg at the

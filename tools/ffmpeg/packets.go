@@ -23,14 +23,13 @@ type packet struct {
 type rowReader struct {
 	packets map[int][]packet
 	types   map[int]map[int64]string // stream → pts → picture type
-	decoded bool
 	rows    int
 	over    bool
 	part    []byte
 }
 
-func newRowReader(decoded bool) *rowReader {
-	return &rowReader{packets: map[int][]packet{}, types: map[int]map[int64]string{}, decoded: decoded}
+func newRowReader() *rowReader {
+	return &rowReader{packets: map[int][]packet{}, types: map[int]map[int64]string{}}
 }
 
 func (r *rowReader) Write(p []byte) (int, error) { return r.each(p, r.packet) }
@@ -134,9 +133,7 @@ func (r *rowReader) apply(i *media.Info, guess map[int]media.Rational) {
 	for n := range i.Video {
 		v := &i.Video[n]
 		measure(v, r.packets[v.Index], guess[v.Index])
-		if r.decoded {
-			v.FrameList = frameList(r.packets[v.Index], r.types[v.Index])
-		}
+		v.FrameList = frameList(r.packets[v.Index], r.types[v.Index])
 	}
 	for n := range i.Audio {
 		a := &i.Audio[n]

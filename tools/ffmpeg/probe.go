@@ -10,8 +10,8 @@ import (
 // ProbeOptions says how deep to look. The zero value reads headers and what
 // FFmpeg decodes of its own accord to fill them in.
 type ProbeOptions struct {
-	Packets bool // read all packets: exact frame counts, keyframes, timing, VFR
-	Frames  bool // decode all pictures: FrameList with types. Implies Packets.
+	Packets bool // read all packets: exact frame counts, keyframes, timing, VFR, FrameList where packets bear times
+	Frames  bool // decode all pictures: their types in FrameList. Implies Packets.
 
 	// Format is the sniffed format's name, where FFmpeg's demuxer covers
 	// several (webm and matroska, m4a and mp4). "" = told by the demuxer.
@@ -78,7 +78,7 @@ func (t *Tool) Probe(ctx context.Context, in Input, opt ProbeOptions) (*media.In
 	if !opt.Packets && !opt.Frames {
 		return info, nil
 	}
-	rows := newRowReader(opt.Frames)
+	rows := newRowReader()
 	args, job := ask("-of", "compact=p=0:nk=0", "-show_packets", "-show_entries", "packet=stream_index,pts,dts,duration,size,pos,flags")
 	job.Stdout = rows
 	if err := t.stream(ctx, t.ffprobe, args, job); err != nil {

@@ -239,7 +239,7 @@ func FuzzParseAnswer(f *testing.F) {
 func FuzzPackets(f *testing.F) {
 	f.Add("stream_index=0|pts=0|dts=-1|duration=1|size=9|pos=48|flags=K_\nstream_index=0|pts=1|dts=0|flags=__|side_data_type=x\n", int64(1), int64(25))
 	f.Fuzz(func(t *testing.T, s string, num, den int64) {
-		r := newRowReader(true)
+		r := newRowReader()
 		_, _ = r.Write([]byte(s))
 		_, _ = r.frames().Write([]byte(s))
 		i := &media.Info{Video: []media.VideoStream{{TimeBase: media.Rational{Num: num, Den: den}}}, Audio: []media.AudioStream{{SampleRate: 1, TimeBase: media.Rational{Num: 1, Den: den}}}}

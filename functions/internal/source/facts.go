@@ -44,6 +44,17 @@ func (w Want) Has(info *media.Info) bool {
 	return true
 }
 
+// fielded reports whether every picture track says in which order its fields
+// are shown. H.264 may keep that in its pictures, where the tables are silent.
+func fielded(info *media.Info) bool {
+	for i := range info.Video {
+		if v := &info.Video[i]; v.Codec == "h264" && v.FieldOrder == "" && !v.Attached {
+			return false
+		}
+	}
+	return true
+}
+
 func typed(frames []media.Frame) bool {
 	for i := range frames {
 		if frames[i].Type == "" {
@@ -73,14 +84,8 @@ func Facts(ctx context.Context, ff *ffmpeg.Tool, pool *engine.Pool, in *fn.Input
 	if in.Data != nil {
 		opt := container.Options{Frames: want.Frames || want.Types, Keys: want.Keys || want.Frames || want.Types}
 		told, err = container.Read(ctx, in.Data, in.Size, format, opt)
-		if err == nil && want.Keys && !opt.Frames && !want.Has(told) {
-			// Matroska's index names keyframes; what lies between them is in
-			// the clusters only.
-			opt.Frames = true
-			told, err = container.Read(ctx, in.Data, in.Size, format, opt)
-		}
 		switch {
-		case err == nil && !want.Probe && want.Has(told):
+		case err == nil && !want.Probe && want.Has(told) && (ff == nil || !want.Keys || fielded(told)):
 			return told, nil
 		case ctx.Err() != nil:
 			return nil, errs.Wrap("facts", context.Cause(ctx))
@@ -111,14 +116,6 @@ func Facts(ctx context.Context, ff *ffmpeg.Tool, pool *engine.Pool, in *fn.Input
 		return nil, perr
 	}
 	merged := Merge(told, probed)
-	if want.Frames && !want.Has(merged) && !opt.Frames {
-		// Packets without timestamps: only decoding orders the frames (AVI).
-		opt.Frames = true
-		if probed, perr = probe(ctx, ff, in, opt); perr != nil {
-			return nil, perr
-		}
-		merged = Merge(told, probed)
-	}
 	if merged.Size == 0 {
 		merged.Size = in.Size
 	}

@@ -168,9 +168,6 @@ func (s *segment) videoStream(index int, t *track) (media.VideoStream, error) {
 	}
 	if !s.scanned {
 		v.FrameRate = hint
-		if s.opt.Keys {
-			v.GOP = s.cued(t)
-		}
 		return v, nil
 	}
 	shown, reordered := timeline.Order(t.samples)
@@ -201,21 +198,6 @@ func (s *segment) shape(t *track, v *media.VideoStream) {
 	if dw > 0 && dh > 0 {
 		v.SAR = media.Rational{Num: int64(dw) * int64(h), Den: int64(dh) * int64(w)}.Reduce()
 	}
-}
-
-// cued lists the entry points the cues name. Their frame numbers are not
-// known without reading every block: −1.
-func (s *segment) cued(t *track) *media.GOP {
-	g := &media.GOP{}
-	for _, c := range s.cues {
-		if c.track == t.number && (len(g.Keys) == 0 || c.time > g.Keys[len(g.Keys)-1].PTS) {
-			g.Keys = append(g.Keys, media.Key{Frame: -1, PTS: c.time, Bytes: s.start + c.pos})
-		}
-	}
-	if g.Count = len(g.Keys); g.Count == 0 {
-		return nil
-	}
-	return g
 }
 
 func (s *segment) audioStream(index int, t *track) media.AudioStream {

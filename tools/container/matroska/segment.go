@@ -17,7 +17,7 @@ import (
 // Options say what to read, and how much at most.
 type Options struct {
 	Frames     bool  // list every frame; reads every block header
-	Keys       bool  // list entry points, from the cues where there are any
+	Keys       bool  // list entry points with their frames' numbers, which cues do not tell; reads every block header
 	MaxTable   int64 // bytes of one element held in memory
 	MaxSamples int64 // blocks listed
 	MaxRead    int64 // bytes in all
@@ -72,7 +72,7 @@ func Read(ctx context.Context, src io.ReaderAt, size int64, opt Options) (*media
 	if err != nil {
 		return nil, err
 	}
-	if opt.Frames || opt.Keys && !s.hasCues() {
+	if opt.Frames || opt.Keys {
 		if err := s.scan(); err != nil {
 			return nil, err
 		}
@@ -103,15 +103,6 @@ func Times(ctx context.Context, src io.ReaderAt, size int64, index int, opt Opti
 
 func (s *segment) timebase() media.Rational {
 	return media.Rational{Num: s.scale, Den: 1e9}.Reduce()
-}
-
-func (s *segment) hasCues() bool {
-	for _, t := range s.tracks {
-		if t.kind == kindVideo && slices.ContainsFunc(s.cues, func(c cue) bool { return c.track == t.number }) {
-			return true
-		}
-	}
-	return false
 }
 
 const (
