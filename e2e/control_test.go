@@ -137,7 +137,8 @@ func TestStop(t *testing.T) {
 	w.verify(s)
 	for _, part := range s.succeeded(id).Work {
 		if part.Failures > 0 || part.Losses > 0 {
-			t.Errorf("%s failed %d times and was lost %d times", part.ID, part.Failures, part.Losses)
+			history, err := s.History(t.Context(), id)
+			t.Errorf("%s failed %d times and was lost %d times: %+v (%v)", part.ID, part.Failures, part.Losses, history.Traces, err)
 		}
 	}
 	quiet(t, s)

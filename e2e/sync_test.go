@@ -22,7 +22,7 @@ func reel(t *testing.T) string {
 func slow(source media.Ref, slicing string) api.Submit {
 	return api.Submit{
 		Cmd: "video.transcode", Inputs: []media.Ref{source}, Extra: task.Extra{Slice: slicing},
-		Params: json.RawMessage(`{"codec":"h265","preset":"slow"}`),
+		Params: json.RawMessage(`{"codec":"h265","preset":"medium"}`),
 	}
 }
 
@@ -44,7 +44,6 @@ func TestSync(t *testing.T) {
 
 	film := s.upload("in", film(t))
 	long := slow(s.upload("in", reel(t)), "off")
-	long.Params = json.RawMessage(`{"codec":"h265","preset":"medium"}`)
 	if a, err = s.Submit(t.Context(), &long, time.Second); err != nil || a.Callback != nil || a.TaskID == "" {
 		t.Fatalf("wait=1: %+v, %v", a, err)
 	}
