@@ -181,25 +181,3 @@ func TestProbeRefuses(t *testing.T) {
 		t.Errorf("an image without the engine: %v", err)
 	}
 }
-
-// BenchmarkProbe prints how long the tables take against ffprobe.
-func BenchmarkProbe(b *testing.B) {
-	f := Probe(newTool(b), nil)
-	in := input(b, generate(b, "long.mp4", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=30:d=60", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"))
-	for _, level := range []string{"stream", "gop"} {
-		b.Run(level, func(b *testing.B) {
-			for b.Loop() {
-				if _, err := probe(b, f, in, `{"level":"`+level+`"}`); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-	b.Run("ffprobe", func(b *testing.B) {
-		for b.Loop() {
-			if err := exec.Command("ffprobe", "-v", "error", "-show_format", "-show_streams", in.Location).Run(); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-}
