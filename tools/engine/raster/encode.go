@@ -39,7 +39,9 @@ func (s *scope) encode(pic img, format string, pages int, t *wire.Transform) (wi
 		s.fail(errs.New(errs.TooLarge, op, "%s cannot hold %d×%d pixels; its limit is %d a side", format, res.Width, res.Height, m))
 		return res, Encoded{}
 	}
-	pic = s.memory(pic)
+	if o.MaxBytes > 0 { // encoded more than once
+		pic = s.memory(pic)
+	}
 	if s.err != nil {
 		return res, Encoded{}
 	}
