@@ -189,6 +189,10 @@ func (c *cutter) near(place int64, ideal float64) (cut, bool) {
 func (c *cutter) parts(cuts []cut, spec fn.Slicing) []fn.Part {
 	v := c.v
 	end := cut{v.Frames, v.Timing.LastPTS + max(v.Timing.LastDur, 1)}
+	scale := Scale(v.TimeBase)
+	if c.rate.Known() { // frames and cuts lie on its grid then
+		scale = Scale(media.Rational{Num: 1, Den: c.rate.Num})
+	}
 	parts := make([]fn.Part, len(cuts))
 	for i, at := range cuts {
 		next := end
@@ -196,7 +200,7 @@ func (c *cutter) parts(cuts []cut, spec fn.Slicing) []fn.Part {
 			next = cuts[i+1]
 		}
 		p := fn.Part{
-			Stream: fn.Pictures, Order: i, Of: len(cuts), TimeBase: v.TimeBase, Scale: Scale(v.TimeBase),
+			Stream: fn.Pictures, Order: i, Of: len(cuts), TimeBase: v.TimeBase, Scale: scale,
 			Start: at.pts, End: next.pts, Frames: next.frame - at.frame,
 		}
 		if spec.Mode == fn.Overlap {

@@ -81,7 +81,15 @@ func runConcat(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *concatParams) 
 		return nil, err
 	}
 	args := append(append([]string{"-copyts"}, list...), tags...)
-	args = append(args, "-map", "0:v:0", "-map", "0:a?", "-map_metadata", "1", "-map_chapters", "-1", "-c", "copy")
+	sound := "0:a?"
+	if shift := (heard{first, pieces[0].in}).shift(out.container); shift != 0 {
+		again, err := row(&job, call.Dir, pieces, shift, false)
+		if err != nil {
+			return nil, err
+		}
+		args, sound = append(args, again...), "2:a?"
+	}
+	args = append(args, "-map", "0:v:0", "-map", sound, "-map_metadata", "1", "-map_chapters", "-1", "-c", "copy")
 	v := first.MainVideo()
 	if v.Rotation != 0 {
 		args = append(args, "-metadata:s:v:0", fmt.Sprintf("rotate=%d", 360-v.Rotation))

@@ -109,7 +109,7 @@ func runMerge(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call) (*fn.Result, error
 	scale := plan.Promise.Scale
 	job := ffmpeg.Job{WritePaths: []string{call.Dir}, Dir: call.Dir, Stall: 5 * time.Minute,
 		Duration: plan.Promise.TimeBase.Seconds(plan.Promise.EndPTS - plan.Promise.FirstPTS), Progress: progress(call)}
-	args, left, err := mergeArgs(&job, call, &plan, info, !equal)
+	args, left, err := mergeArgs(ctx, ff, &job, call, &plan, info, !equal)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func runMerge(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call) (*fn.Result, error
 }
 
 // mergeArgs is the command line up to the options of the output.
-func mergeArgs(job *ffmpeg.Job, call *fn.Call, plan *slice.Plan, info *media.Info, inBand bool) (args, left []string, err error) {
+func mergeArgs(ctx fn.Context, ff *ffmpeg.Tool, job *ffmpeg.Job, call *fn.Call, plan *slice.Plan, info *media.Info, inBand bool) (args, left []string, err error) {
 	offsets := slice.Offsets(plan.Segments)
 	at := make([]float64, len(offsets))
 	for i, o := range offsets {
@@ -152,8 +152,12 @@ func mergeArgs(job *ffmpeg.Job, call *fn.Call, plan *slice.Plan, info *media.Inf
 			return nil, nil, err
 		}
 		source.Grant(job, sound)
-		args, maps = append(args, in...), append(maps, "-map", "1:a")
-		next = 2
+		from, err := soundOf(ctx, ff, sound)
+		if err != nil {
+			return nil, nil, errs.Wrap("sound", err)
+		}
+		open, tracks, n := from.tracks(plan.Assembly.Container, next, 0, in)
+		args, maps, next = append(args, open...), append(maps, tracks...), next+n
 	}
 	in, err := source.Open(call.In("source")).Args()
 	if err != nil {
@@ -162,7 +166,7 @@ func mergeArgs(job *ffmpeg.Job, call *fn.Call, plan *slice.Plan, info *media.Inf
 	source.Grant(job, call.In("source"))
 	args = append(args, in...)
 	maps = append(maps, "-c", "copy")
-	extras, left := files[plan.Assembly.Container].extras(info, next)
+	extras, left := files[plan.Assembly.Container].extras(info, next, plan.Assembly)
 	return append(append(args, maps...), extras...), left, nil
 }
 

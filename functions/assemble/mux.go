@@ -68,7 +68,7 @@ func runMux(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *muxParams) (*fn.R
 	if err != nil {
 		return nil, err
 	}
-	args, left, err := muxArgs(call, p, info, out)
+	args, left, err := muxArgs(ctx, ff, call, p, info, out)
 	if err != nil {
 		return nil, err
 	}
@@ -86,27 +86,39 @@ func runMux(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *muxParams) (*fn.R
 }
 
 // muxArgs is the command line up to the options of the output.
-func muxArgs(call *fn.Call, p *muxParams, info *media.Info, out file) (args, left []string, err error) {
+func muxArgs(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *muxParams, info *media.Info, out file) (args, left []string, err error) {
 	in, err := source.Open(call.In("video")).Args()
 	if err != nil {
 		return nil, nil, err
 	}
 	args = append([]string{"-copyts"}, in...)
 	maps := []string{"-map", fmt.Sprintf("0:%d", info.MainVideo().Index)}
+	next := 1
 	if p.KeepSound {
-		maps = append(maps, "-map", "0:a?")
+		own := heard{info, call.In("video")}
+		if own.shift(out.container) != 0 {
+			open, tracks, n := own.tracks(out.container, next, 0, in)
+			args, maps, next = append(args, open...), append(maps, tracks...), next+n
+		} else {
+			maps = append(maps, "-map", "0:a?")
+		}
 	}
-	for i, s := range call.All("sound") {
+	for _, s := range call.All("sound") {
 		in, err := source.Open(s).Args()
 		if err != nil {
 			return nil, nil, err
 		}
-		if p.Offset != 0 {
-			args = append(args, "-itsoffset", fmt.Sprintf("%.6f", p.Offset))
+		added, err := soundOf(ctx, ff, s)
+		if err != nil {
+			return nil, nil, errs.Wrap("sound", err)
 		}
-		args, maps = append(args, in...), append(maps, "-map", fmt.Sprintf("%d:a", i+1))
+		if len(added.info.Audio) == 0 {
+			return nil, nil, errs.New(errs.Invalid, "sound", "there is no sound track")
+		}
+		open, tracks, n := added.tracks(out.container, next, p.Offset, in)
+		args, maps, next = append(args, open...), append(maps, tracks...), next+n
 	}
-	extras, left := out.extras(info, 0)
+	extras, left := out.extras(info, 0, fn.Assembly{})
 	args = append(append(args, maps...), "-c", "copy")
 	args = append(args, extras...)
 	if p.Shortest {

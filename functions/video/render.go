@@ -28,6 +28,9 @@ type order struct {
 	Start   float64  // seconds to cut off in front, whole runs only
 	End     *float64 // second where it ends, on the same clock
 
+	// OpusDelay is what copied Opus sound says of itself, in samples at 48 kHz.
+	OpusDelay int
+
 	// Draw adds to the picture once it has its size. in and out are labels; it
 	// sees seconds of the source's own time line (see clock). nil draws nothing.
 	Draw func(in, out string, width, height int) graph.Graph
@@ -39,6 +42,7 @@ type order struct {
 type plan struct {
 	Args   []string // behind the inputs' own
 	Seek   *float64 // where the source is entered
+	Again  float64  // the source is opened once more, this many seconds later; 0 = it is not
 	Copyts bool
 	Frames int64 // expected frames; 0 = not known
 	Length float64
@@ -64,6 +68,9 @@ func (o order) plan() (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := o.copyable(); err != nil {
+		return nil, err
+	}
 	p := &plan{Copyts: !o.trimmed(), Output: "video." + o.Params.Format}
 	text, err := o.graph(p, chain, v)
 	if err != nil {
@@ -73,7 +80,7 @@ func (o order) plan() (*plan, error) {
 	if o.Part == nil {
 		o.whole(p, v)
 	} else {
-		o.pictures(p, v)
+		o.pictures(p, v, len(chain.Before) > 0)
 	}
 	p.Args = append(p.Args, "-vsync", "passthrough")
 	if o.Params.Rate().Known() {
@@ -126,6 +133,16 @@ func (o order) graph(p *plan, chain encode.Chain, v *media.VideoStream) (string,
 	rate := o.Params.Rate()
 	first := o.first(v)
 	switch {
+	case rate.Known() && o.trimmed():
+		// Zero is the cut: the first frame may lie behind it, and the sound with it.
+		late := !indexed(o.Info) && o.Start > 0 // cut behind the filters
+		if late {
+			back = append(back, graph.New("setpts", "expr", "PTS-"+float(o.Start)+"/TB"))
+		}
+		back = append(back, graph.New("fps", "fps", rate.String(), "start_time", "0"), graph.New("settb", "expr", "1/"+itoa(tick)))
+		if late {
+			back = append(back, graph.New("setpts", "expr", "PTS+"+float(o.Start)+"/TB"))
+		}
 	case rate.Known():
 		// The grid begins at the first frame, sliced or not: slices are cut
 		// where it falls on a frame.
@@ -179,14 +196,25 @@ func (o order) first(v *media.VideoStream) int64 {
 	return 0
 }
 
-// pictures are the arguments of a slice.
-func (o order) pictures(p *plan, v *media.VideoStream) {
+// pictures are the arguments of a slice. before says that a filter in front of
+// the choice of frames looks at the frame before.
+func (o order) pictures(p *plan, v *media.VideoStream, before bool) {
 	p.Output = "slice.mp4"
 	if t := v.TimeBase.Seconds(o.Part.Entry) - o.Info.StartTime; o.Part.Entry > o.first(v) && t > 0 {
 		// The demuxer goes to the last keyframe not behind this; a little more
 		// covers the rounding to microseconds.
-		t += 0.001
-		p.Seek = &t
+		if t += 0.001; before && o.Part.Entry == o.Part.Start {
+			// The keyframe before, which leads to the frame before Start. Indexes
+			// may hold decode times, as many as 16 frames earlier.
+			rate := v.AvgRate.Float()
+			if rate <= 0 {
+				rate = 25
+			}
+			t -= 17 / rate
+		}
+		if t > 0 {
+			p.Seek = &t
+		}
 	}
 	p.Length = v.TimeBase.Seconds(o.Part.End - o.Part.Start)
 	p.Args = append(p.Args, "-an", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1",
@@ -202,9 +230,13 @@ func (o order) whole(p *plan, v *media.VideoStream) {
 	}
 	if o.trimmed() {
 		p.Length = max(end-o.Start, 0)
-		if o.Start > 0 {
+		switch {
+		case o.Start > 0 && indexed(o.Info):
 			start := o.Start
 			p.Seek = &start
+		case o.Start > 0:
+			// Entering a stream without an index loses frames: all is decoded.
+			p.Args = append(p.Args, "-ss", float(o.Start))
 		}
 		if o.End != nil {
 			p.Args = append(p.Args, "-t", float(*o.End-o.Start))
@@ -233,7 +265,11 @@ func (o order) soundArgs(p *plan) {
 	}
 	channels := 0
 	for _, a := range o.Info.Audio {
-		p.Args = append(p.Args, "-map", "0:"+itoa(a.Index))
+		from := 0
+		if shift := encode.OpusShift(o.container(), o.OpusDelay); s.Codec == "copy" && a.Codec == "opus" && shift != 0 {
+			from, p.Again = 1+len(o.Extra), shift
+		}
+		p.Args = append(p.Args, "-map", itoa(from)+":"+itoa(a.Index))
 		channels = max(channels, a.Channels)
 	}
 	filters := s.Filters()
@@ -254,6 +290,9 @@ func (o order) sound() (*plan, error) {
 	if !o.Info.HasAudio() || o.Params.AudioCodec == "none" {
 		return nil, errs.New(errs.Invalid, "video", "there is no sound to render")
 	}
+	if err := o.copyable(); err != nil {
+		return nil, err
+	}
 	p := &plan{Copyts: true, Output: "sound.m4a", Length: o.Info.Duration}
 	p.Args = append(p.Args, "-vn", "-sn", "-dn")
 	o.soundArgs(p)
@@ -262,21 +301,45 @@ func (o order) sound() (*plan, error) {
 	return p, nil
 }
 
-// subtitles keeps the tracks the container can carry.
-func (o order) subtitles(p *plan) {
-	kept := false
-	for _, t := range o.Info.Other {
-		if t.Type != "subtitle" {
-			continue
-		}
-		bitmap := slices.Contains([]string{"hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "xsub"}, t.Codec)
-		if bitmap && o.Params.Format != "mkv" {
-			continue
-		}
-		p.Args, kept = append(p.Args, "-map", "0:"+itoa(t.Index)), true
+// copyable refuses to copy sound the container does not take.
+func (o order) copyable() error {
+	if o.Params.AudioCodec != "copy" {
+		return nil
 	}
-	if kept {
-		p.Args = append(p.Args, "-c:s", map[string]string{"mp4": "mov_text", "mov": "mov_text", "mkv": "copy", "webm": "webvtt"}[o.Params.Format])
+	for _, codec := range soundCodecs(o.Info) {
+		if err := encode.CheckCopy(codec, o.Params.Format); err != nil {
+			return err
+		}
+	}
+	if o.Part != nil && soundMuxer("copy", o.Info) == "" {
+		return &errs.Error{Kind: errs.Unsupported, Op: "video", Field: "params.audio_codec", Msg: "this sound cannot be copied beside slices"}
+	}
+	return nil
+}
+
+func soundCodecs(info *media.Info) (all []string) {
+	for _, a := range info.Audio {
+		all = append(all, a.Codec)
+	}
+	return all
+}
+
+// subtitles keeps the tracks the container can carry, and the fonts of styled
+// ones.
+func (o order) subtitles(p *plan) {
+	kept := 0
+	for _, t := range o.Info.Other {
+		written := encode.Subtitle(t.Codec, o.Params.Format)
+		switch {
+		case t.Type == "subtitle" && written != "":
+			p.Args = append(p.Args, "-map", "0:"+itoa(t.Index), "-c:s:"+itoa(kept), written)
+			kept++
+		case t.Type == "attachment" && o.Params.Format == "mkv":
+			p.Args = append(p.Args, "-map", "0:"+itoa(t.Index), "-c:t", "copy")
+		}
+	}
+	if kept == 0 {
+		p.Args = append(p.Args, "-sn")
 	}
 }
 
@@ -290,7 +353,7 @@ func (o order) muxer(p *plan) []string {
 		// edit list: what follows a slice may copy it as it stands.
 		args = append(args, "-movflags", "+negative_cts_offsets", "-use_editlist", "0", "-f", "mp4")
 	case o.Part != nil:
-		args = append(args, "-strict", "experimental", "-movie_timescale", itoa(tick), "-f", soundMuxer(o.Params.AudioCodec))
+		args = append(args, "-strict", "experimental", "-movie_timescale", itoa(tick), "-f", soundMuxer(o.Params.AudioCodec, o.Info))
 	case format == "mp4" || format == "mov":
 		flags := "+negative_cts_offsets"
 		if o.Params.FastStart {
@@ -298,7 +361,9 @@ func (o order) muxer(p *plan) []string {
 		}
 		args = append(args, "-strict", "experimental", "-movflags", flags, "-movie_timescale", itoa(tick), "-video_track_timescale", itoa(tick), "-f", format)
 	default:
-		args = append(args, "-f", o.Params.Muxer())
+		// Sound begins a little before zero where its encoder needs a start; it
+		// may, so that the first picture is where it was.
+		args = append(args, "-avoid_negative_ts", "disabled", "-f", o.Params.Muxer())
 	}
 	if o.Part == nil && p.Copyts && shifted(o.Info) {
 		args = append([]string{"-output_ts_offset", float(-o.Info.StartTime)}, args...)
@@ -306,19 +371,31 @@ func (o order) muxer(p *plan) []string {
 	return append(args, "-max_muxing_queue_size", "4096")
 }
 
-// soundMuxer is mp4 but for what only QuickTime names.
-func soundMuxer(codec string) string {
-	if codec == "pcm" || codec == "vorbis" || codec == "copy" {
+// soundMuxer is mp4 but for what only QuickTime names; empty where copied
+// tracks fit neither.
+func soundMuxer(codec string, info *media.Info) string {
+	switch codec {
+	case "pcm", "vorbis":
 		return "mov"
+	case "copy":
+		return encode.SoundSlice(soundCodecs(info))
 	}
 	return "mp4"
+}
+
+// indexed reports whether the source's container says where frames lie.
+func indexed(info *media.Info) bool {
+	switch info.Format {
+	case "mp4", "mov", "m4v", "m4a", "3gp", "matroska", "mkv", "webm":
+		return true
+	}
+	return false
 }
 
 // shifted reports whether the source's clock starts anywhere and the result's
 // starts at zero: containers without a beginning, and times before zero.
 func shifted(info *media.Info) bool {
-	switch info.Format {
-	case "mp4", "mov", "m4a", "3gp", "matroska", "webm":
+	if indexed(info) {
 		return info.StartTime < 0
 	}
 	return info.StartTime != 0
@@ -326,6 +403,9 @@ func shifted(info *media.Info) bool {
 
 // render runs an order and makes its result.
 func (o order) render(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input, grants ...*fn.Input) (*fn.Result, error) {
+	if o.Params.AudioCodec == "copy" && in.Data != nil {
+		o.OpusDelay = encode.OpusDelay(in.Data, in.Size)
+	}
 	p, err := o.plan()
 	if err != nil {
 		return nil, err
@@ -385,7 +465,12 @@ func (o order) argv(p *plan, in ffmpeg.Input, output string) ([]string, error) {
 	if p.Seek != nil && o.Part != nil {
 		in.Extra = append(in.Extra, "-noaccurate_seek") // the graph picks, exactly
 	}
-	for _, in := range append([]ffmpeg.Input{in}, o.Extra...) {
+	inputs := append([]ffmpeg.Input{in}, o.Extra...)
+	if p.Again != 0 {
+		in.Extra = append(slices.Clone(in.Extra), "-itsoffset", float(p.Again))
+		inputs = append(inputs, in)
+	}
+	for _, in := range inputs {
 		open, err := in.Args()
 		if err != nil {
 			return nil, err
@@ -398,12 +483,16 @@ func (o order) argv(p *plan, in ffmpeg.Input, output string) ([]string, error) {
 // assembly is how slices of o become one file.
 func assembly(p *encode.Params, info *media.Info) fn.Assembly {
 	p.Normalize()
-	a := fn.Assembly{Container: p.Format, Sound: p.AudioCodec != "none", FrameRate: p.Rate()}
+	a := fn.Assembly{Container: p.Format, Sound: p.AudioCodec != "none", FrameRate: p.Rate(),
+		DropTags: p.Metadata == "strip", DropSubtitles: p.Subtitles != "keep"}
 	a.MaxRate, a.BufSize = p.Video().VBV()
 	if info == nil || info.MainVideo() == nil {
 		return a
 	}
 	a.Sound = a.Sound && info.HasAudio()
+	if a.Sound && soundMuxer(p.AudioCodec, info) == "" {
+		a.Whole = "sound of these codecs is copied only from the whole file"
+	}
 	chain, err := p.Picture().Plan(info.MainVideo(), p.Video())
 	if err != nil {
 		return a // the run says so

@@ -68,9 +68,6 @@ func (p *Params) Check() error {
 	if err := p.Video().Check(p.Format); err != nil {
 		return err
 	}
-	if p.AudioCodec == "copy" && p.Format == "webm" {
-		return errs.InField("params.audio_codec", "webm takes opus or vorbis, so sound cannot be copied blindly")
-	}
 	if err := p.Sound().Check(p.Format, "audio_"); err != nil {
 		return err
 	}
@@ -112,6 +109,10 @@ func (p *Params) checkProfile() error {
 		return nil
 	case "high10", "main10":
 		depth = 10
+	case "main":
+		if p.Codec == "av1" { // its main profile has both
+			return p.checkChroma(chroma)
+		}
 	case "high422":
 		depth, chroma = 10, "yuv422p"
 	case "high444":
@@ -120,14 +121,21 @@ func (p *Params) checkProfile() error {
 	if p.BitDepth > depth {
 		return errs.InField("params.profile", "%s has no %d bits", p.Profile, p.BitDepth)
 	}
-	if p.PixelFormat > chroma {
-		return errs.InField("params.profile", "%s has no %s", p.Profile, p.PixelFormat)
+	if err := p.checkChroma(chroma); err != nil {
+		return err
 	}
 	if p.BitDepth == 0 && p.Codec != "h264" && p.Profile == "main" {
 		p.BitDepth = 8 // main says so
 	}
 	if p.Profile == "main10" {
 		p.BitDepth = 10
+	}
+	return nil
+}
+
+func (p *Params) checkChroma(most string) error {
+	if p.PixelFormat > most {
+		return errs.InField("params.profile", "%s has no %s", p.Profile, p.PixelFormat)
 	}
 	return nil
 }

@@ -164,10 +164,11 @@ func (p Picture) color(c *Chain, v *media.VideoStream, e Video) error {
 		// Hable's curve in linear light, then the gamut: 100 cd/m² is white.
 		in := assume(v)
 		c.Filters = append(c.Filters,
-			graph.New("zscale", "tin", in.Transfer, "pin", in.Primaries, "min", in.Matrix, "rin", in.Range, "t", "linear", "npl", "100"),
-			graph.New("format", "pix_fmts", "gbrpf32le"), graph.New("zscale", "p", "bt709"),
+			graph.New("zscale", "tin", in.Transfer, "pin", in.Primaries, "min", in.Matrix, "rin", in.Range,
+				"t", "linear", "npl", "100", "p", "bt709", "m", "gbr"), // all said: what a stream leaves open has no path
+			graph.New("format", "pix_fmts", "gbrpf32le"),
 			graph.New("tonemap", "tonemap", "hable", "desat", "0"),
-			graph.New("zscale", "t", "bt709", "m", "bt709", "r", "tv"))
+			graph.New("zscale", "t", "bt709", "p", "bt709", "m", "bt709", "r", "tv"))
 		c.Tags, c.SDR = media.Color{Range: "tv", Primaries: "bt709", Transfer: "bt709", Matrix: "bt709"}, true
 		return nil
 	case p.Color == "bt709" && !(v.Color.Primaries == "bt709" && v.Color.Transfer == "bt709" && v.Color.Matrix == "bt709"):

@@ -173,7 +173,10 @@ func (v Video) Args(threads, width int, tags media.Color, hdr *media.HDR, contai
 			private = append(private, "level-idc="+v.Level)
 		}
 		if hdr != nil {
-			private = append(private, "hdr10=1", "repeat-headers=1")
+			private = append(private, "repeat-headers=1")
+			if tags.Transfer == "smpte2084" { // of others it would claim light levels of 0
+				private = append(private, "hdr10=1")
+			}
 			private = append(private, hdrX265(hdr)...)
 		}
 		add("-forced-idr", "1", "-x265-params", strings.Join(private, ":"))

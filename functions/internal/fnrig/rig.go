@@ -16,6 +16,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -32,7 +35,69 @@ import (
 // runs the tests otherwise, and fails if a goroutine is left behind.
 func Main(m *testing.M) {
 	sandbox.MaybeExec()
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		shared.remove()
+		os.Exit(code)
+	}))
+}
+
+// shared holds what Shared made, for all tests of the binary.
+var shared sources
+
+// sources are generated files by their command lines.
+type sources struct {
+	mu   sync.Mutex
+	dir  string
+	made map[string]func() (string, error)
+}
+
+func (s *sources) remove() {
+	if s.dir != "" {
+		_ = os.RemoveAll(s.dir)
+	}
+}
+
+// get returns the file the command makes, made by whoever asks first.
+func (s *sources) get(name string, args []string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dir == "" {
+		dir, err := os.MkdirTemp("", "fnrig")
+		if err != nil {
+			return "", err
+		}
+		s.dir, s.made = dir, map[string]func() (string, error){}
+	}
+	key := strings.Join(append([]string{name}, args...), "\x00")
+	if s.made[key] == nil {
+		dir := filepath.Join(s.dir, strconv.Itoa(len(s.made)))
+		s.made[key] = sync.OnceValues(func() (string, error) {
+			path := filepath.Join(dir, name)
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				return "", err
+			}
+			out, err := exec.Command("ffmpeg", append(append([]string{"-v", "error", "-y"}, args...), path)...).CombinedOutput()
+			if err != nil {
+				err = errs.New(errs.Internal, "fnrig", "ffmpeg %q: %w\n%s", args, err, out)
+			}
+			return path, err
+		})
+	}
+	once := s.made[key]
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	return once()
+}
+
+// Shared is Generate for files that several tests read: the same command runs
+// once in a test binary. Nobody may change the file. Needs Main.
+func Shared(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	path, err := shared.get(name, args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // Rig holds the tools for one test.

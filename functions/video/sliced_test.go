@@ -1,0 +1,127 @@
+package video
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/core/slice"
+	"github.com/mediafn/mediafn/functions/assemble"
+	"github.com/mediafn/mediafn/functions/internal/fnrig"
+	"github.com/mediafn/mediafn/functions/internal/source"
+)
+
+// planned is the plan the platform makes for a call, slicing forced.
+func planned(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, paths ...string) slice.Plan {
+	t.Helper()
+	in, err := rig.Open(t, "source", paths[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := []media.Kind{media.Video, media.Image}
+	raw, err := f.Check(json.RawMessage(params), kinds[:len(paths)])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plan slice.Plan
+	for _, want := range []source.Want{{Keys: true}, {Frames: true}} {
+		info, err := source.Facts(t.Context(), rig.FFmpeg, nil, &in, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := f.Assembly(raw, info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan = slice.Document(slice.Request{Source: info, Spec: f.Spec().Slicing, Assembly: a, Mode: slice.Force, Workers: 2,
+			Price: f.Price(raw, []*media.Info{info})})
+		if plan.Sliced {
+			break
+		}
+	}
+	return plan
+}
+
+// sliced runs a call the way the platform does: plan, slices, sound, merge,
+// certificate. It returns the merged file.
+func sliced(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, paths ...string) string {
+	t.Helper()
+	plan := planned(t, rig, f, params, paths...)
+	if !plan.Sliced {
+		t.Fatal(plan.Reason)
+	}
+	open := func(slot, path string) fn.Input {
+		in, err := rig.Open(t, slot, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return in
+	}
+	call := &fn.Call{Trace: "test", Dir: t.TempDir(), Threads: 2, Params: json.RawMessage(`{}`)}
+	for i := range plan.Segments {
+		call.Inputs = append(call.Inputs, open("slices", run(t, rig, f, params, &plan.Segments[i], paths...)))
+	}
+	if plan.Sound != nil {
+		call.Inputs = append(call.Inputs, open("sound", run(t, rig, f, params, plan.Sound, paths...)))
+	}
+	doc, err := json.Marshal(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := []fn.Input{open("source", paths[0]), {Slot: "plan", Kind: media.Text, Doc: doc}}
+	call.Inputs = append(call.Inputs, both...)
+	merged, err := assemble.Merge(rig.FFmpeg).Run(t.Context(), call)
+	if err != nil {
+		t.Fatal(err, errs.TailOf(err))
+	}
+	out := merged.Outputs[0].Path
+	certify := assemble.Certify(rig.FFmpeg)
+	all, _ := certify.Check(nil, nil)
+	proof, err := certify.Run(t.Context(), &fn.Call{Trace: "test", Dir: t.TempDir(), Threads: 1, Params: all, Inputs: append(both, open("result", out))})
+	if err != nil {
+		t.Fatal(err, errs.TailOf(err))
+	}
+	var cert slice.Certificate
+	if err := json.Unmarshal(proof.Facts, &cert); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range cert.Checks {
+		if !k.OK {
+			t.Errorf("%s, %d slices: %s: want %s got %s %s", params, len(plan.Segments), k.Name, k.Want, k.Got, k.Detail)
+		}
+	}
+	return out
+}
+
+// run is one call that must succeed; it returns its file.
+func run(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, part *fn.Part, paths ...string) string {
+	t.Helper()
+	res, err := rig.Run(t, f, params, part, paths...)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", params, err, errs.TailOf(err))
+	}
+	return res.Outputs[0].Path
+}
+
+// alike fails unless two files have the same frame times and pictures.
+func alike(t testing.TB, what, whole, merged string) {
+	t.Helper()
+	a, b := times(t, "v", whole), times(t, "v", merged)
+	if len(a) != len(b) {
+		t.Errorf("%s: %d frames sliced, %d whole", what, len(b), len(a))
+	} else if !sameTimes(b, a, 0) {
+		t.Errorf("%s: times\n%v\nwhole\n%v", what, b, a)
+	}
+	if x, y := hashes(t, whole), hashes(t, merged); strings.Join(x, " ") != strings.Join(y, " ") {
+		bad := 0
+		for i := range min(len(x), len(y)) {
+			if x[i] != y[i] {
+				bad++
+			}
+		}
+		t.Errorf("%s: %d of %d pictures differ", what, bad, len(x))
+	}
+}
