@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -97,25 +98,24 @@ func TestToolKilled(t *testing.T) {
 	s := serve(t, t.TempDir(), "")
 	id := s.submit(slow(s.upload("in", reel(t)), "force"))
 	s.midway(id)
-	victim := s.tools()
-	if len(victim) == 0 {
-		t.Fatal("no ffmpeg runs")
-	}
-	if err := syscall.Kill(victim[0].pid, syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	eventually(t, time.Minute, func() error {
+		victims := s.tools()
+		if len(victims) == 0 {
+			return errors.New("no ffmpeg runs")
+		}
+		// The youngest has most of its work before it.
+		return syscall.Kill(victims[len(victims)-1].pid, syscall.SIGKILL)
+	})
 	end := s.succeeded(id)
 	again := 0
 	for _, w := range end.Work {
-		if w.Attempt > 1 {
-			again++
-		}
-		if w.Attempt > 1 && (w.Component != "Segments" || w.Attempt != 2 || w.Failures != 1 || w.Losses != 0) {
+		again += w.Failures
+		if w.Losses > 0 || (w.Failures > 0 && (w.Component != "Segments" || w.Attempt < 2)) {
 			t.Errorf("not a slice alone: %s", shown(end))
 		}
 	}
 	if again != 1 {
-		t.Errorf("%d parts were computed again: %s", again, shown(end))
+		t.Errorf("%d attempts failed: %s", again, shown(end))
 	}
 	quiet(t, s)
 	s.stop()

@@ -135,16 +135,6 @@ func (s *server) died(limit time.Duration) {
 	s.Close()
 }
 
-// alive reports whether the process has not ended.
-func (s *server) alive() bool {
-	select {
-	case <-s.exited:
-		return false
-	default:
-		return true
-	}
-}
-
 // stop asks the process to end and checks that it does so in order, leaving
 // no child behind.
 func (s *server) stop() {
