@@ -46,7 +46,7 @@ bench: build
 
 ## generate: rewrite goldens and generated documents
 generate: build
-	$(GO) test ./... -run 'Golden|Generated|Docs' -update
+	$(GO) test -run 'Golden|Reference|Plan|Flow' $$(git grep -l '"update"' -- '*_test.go' | xargs -n1 dirname | sort -u | sed 's#^#./#') -update
 
 clean:
 	rm -rf $(BIN) data

@@ -30,9 +30,11 @@ func openTools(c *Config, log *slog.Logger) (*tools, error) {
 	}
 	t := &tools{launcher: launcher}
 	var given all.Tools
-	memory, err := parseBytes(c.Memory)
-	if err != nil {
-		return nil, errs.Wrap("tools", err)
+	var memory int64 // 0 = no limit: the menu alone is wanted
+	if c.Memory != "" {
+		if memory, err = parseBytes(c.Memory); err != nil {
+			return nil, errs.Wrap("tools", err)
+		}
 	}
 	// No single tool may take more than all running work together.
 	if given.FFmpeg, err = ffmpeg.New(launcher, ffmpeg.Options{ReadPaths: fontPaths(), MaxMemory: memory}); err != nil {

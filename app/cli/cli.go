@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/mediafn/mediafn/app/cli/settings"
 	"github.com/mediafn/mediafn/core/errs"
 )
 
@@ -50,19 +51,19 @@ type commands struct {
 type std struct {
 	in       io.Reader
 	out, err io.Writer
-	settings settings // of the configuration file
+	settings settings.File // of the configuration file
 }
 
 // Main runs one command line and returns the exit code.
 func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	streams := &std{in: in, out: out, err: errOut, settings: settings{}}
+	streams := &std{in: in, out: out, err: errOut, settings: settings.File{}}
 	var c commands
 	exited := -1
 	parser, err := kong.New(&c, kong.Name("mediafn"), kong.Description("media = fn(media, params)"),
 		kong.Writers(out, errOut), kong.Exit(func(code int) { exited = code }), kong.DefaultEnvars("MEDIAFN"),
-		kong.Configuration(streams.settings.load), kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(streams))
+		kong.Configuration(streams.settings.Load), kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(streams))
 	if err != nil {
 		fmt.Fprintln(errOut, "mediafn:", err)
 		return exitFailed

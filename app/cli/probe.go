@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/mediafn/mediafn/app"
+	"github.com/mediafn/mediafn/app/cli/progress"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
 )
@@ -86,7 +87,7 @@ func printInfo(w io.Writer, file string, info *media.Info) error {
 		t.add("chapter", fmt.Sprintf("%.3f–%.3f s  %s", c.Start, c.End, c.Title))
 	}
 	for _, name := range slices.Sorted(maps.Keys(info.Tags)) {
-		t.add("tag "+name, firstLine(info.Tags[name]))
+		t.add("tag "+name, progress.FirstLine(info.Tags[name]))
 	}
 	for _, text := range info.Warnings {
 		t.add("warning", text)

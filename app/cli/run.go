@@ -9,6 +9,7 @@ import (
 
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/app"
+	"github.com/mediafn/mediafn/app/cli/progress"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
 )
@@ -71,7 +72,7 @@ func (r *runCmd) Run(ctx context.Context, std *std) (err error) {
 	if err != nil {
 		return err
 	}
-	ended, err := follow(ctx, l.Client, accepted.TaskID, newView(std.err, r.Quiet))
+	ended, err := progress.Follow(ctx, l.Client, accepted.TaskID, progress.New(std.err, r.Quiet))
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ type serveCmd struct {
 
 // Run plays the roles until it is told to stop.
 func (s *serveCmd) Run(ctx context.Context, std *std) (err error) {
-	if s.Tenants, err = std.settings.tenants(); err != nil {
+	if s.Tenants, err = std.settings.Tenants(); err != nil {
 		return err
 	}
 	log := logger(std.err, s.LogLevel, s.LogFormat)

@@ -17,6 +17,7 @@ import (
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/api/client"
 	"github.com/mediafn/mediafn/app"
+	"github.com/mediafn/mediafn/app/cli/progress"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
@@ -74,11 +75,11 @@ func (s *submitCmd) Run(ctx context.Context, std *std) error {
 		return s.explain(ctx, c, err)
 	}
 	if s.Watch {
-		progress := std.out
+		shown := std.out
 		if s.JSON {
-			progress = std.err // standard output is for the callback
+			shown = std.err // standard output is for the callback
 		}
-		ended, err := follow(ctx, c, accepted.TaskID, newView(progress, false))
+		ended, err := progress.Follow(ctx, c, accepted.TaskID, progress.New(shown, false))
 		if err != nil {
 			fmt.Fprintf(std.err, "mediafn: the task goes on: mediafn task %s\n", accepted.TaskID)
 			return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/api/client"
+	"github.com/mediafn/mediafn/app/cli/progress"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/task"
 )
@@ -55,7 +56,7 @@ func (t *tasksCmd) Run(ctx context.Context, std *std) error {
 		x := &all[i]
 		fault := ""
 		if x.Error != nil {
-			fault = x.Error.Kind.String() + ": " + cut(firstLine(x.Error.Message), 60)
+			fault = x.Error.Kind.String() + ": " + cut(progress.FirstLine(x.Error.Message), 60)
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", x.TaskID, x.Cmd, x.State, x.Status, clock(&x.CreatedAt), took(&x.CreatedAt, x.EndedAt), fault)
 	}
@@ -77,11 +78,11 @@ func (t *taskCmd) Run(ctx context.Context, std *std) error {
 		return err
 	}
 	if t.Events {
-		var v view = &jsonView{json.NewEncoder(std.out)}
+		var v progress.View = &jsonView{json.NewEncoder(std.out)}
 		if !t.JSON {
-			v = newView(std.out, false)
+			v = progress.New(std.out, false)
 		}
-		if _, err := follow(ctx, c, t.ID, v); err != nil {
+		if _, err := progress.Follow(ctx, c, t.ID, v); err != nil {
 			return err
 		}
 		if t.JSON {
@@ -114,7 +115,7 @@ func (t *taskCmd) Run(ctx context.Context, std *std) error {
 // jsonView prints every event as one line of JSON.
 type jsonView struct{ enc *json.Encoder }
 
-func (v *jsonView) show(e client.Event) {
+func (v *jsonView) Show(e client.Event) {
 	if e.Task != nil {
 		_ = v.enc.Encode(map[string]any{"type": e.Type, "task": e.Task}) // a closed pipe ends the process anyway
 		return
@@ -122,19 +123,19 @@ func (v *jsonView) show(e client.Event) {
 	_ = v.enc.Encode(e.Change)
 }
 
-func (v *jsonView) close() {}
+func (v *jsonView) Close() {}
 
 func printTask(w io.Writer, t *api.Task) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tw, "task\t%s\n", t.TaskID)
 	fmt.Fprintf(tw, "msg_id\t%s\n", t.MsgID)
 	fmt.Fprintf(tw, "cmd\t%s (flow %s, version %s)\n", t.Cmd, t.Flow, t.FlowVer)
-	fmt.Fprintf(tw, "state\t%s%s\n", t.State, comma(t.Status))
+	fmt.Fprintf(tw, "state\t%s%s\n", t.State, progress.Comma(t.Status))
 	fmt.Fprintf(tw, "priority\t%d\n", t.Priority)
 	if t.Generation > 0 {
 		fmt.Fprintf(tw, "generation\t%d\n", t.Generation)
 	}
-	fmt.Fprintf(tw, "created\t%s%s\n", clock(&t.CreatedAt), comma(took(&t.CreatedAt, t.EndedAt)))
+	fmt.Fprintf(tw, "created\t%s%s\n", clock(&t.CreatedAt), progress.Comma(took(&t.CreatedAt, t.EndedAt)))
 	fmt.Fprintf(tw, "slots\tcall %s, return %s\n", t.CallSlots, t.RetSlots)
 	if len(t.Params) > 0 {
 		fmt.Fprintf(tw, "params\t%s\n", t.Params)
@@ -169,7 +170,7 @@ func printWork(w io.Writer, work []api.Work) {
 			name = fmt.Sprintf("  slice %d", *x.Segment+1)
 		}
 		if x.Error != nil {
-			fault = x.Error.Kind.String() + ": " + cut(firstLine(x.Error.Message), 60)
+			fault = x.Error.Kind.String() + ": " + cut(progress.FirstLine(x.Error.Message), 60)
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%d\t%d\t%s\t%.2f s\t%s\n", name, x.Fn, x.State, x.Attempt, x.Failures, x.Losses,
 			took(x.StartedAt, x.EndedAt), x.Usage.CPUSeconds, fault)
@@ -185,7 +186,7 @@ func printHistory(w io.Writer, h *api.History) {
 		x := &h.Traces[i]
 		fault := ""
 		if x.Error != nil {
-			fault = x.Error.Kind.String() + ": " + cut(firstLine(x.Error.Message), 60)
+			fault = x.Error.Kind.String() + ": " + cut(progress.FirstLine(x.Error.Message), 60)
 		}
 		fmt.Fprintf(tw, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", x.WorkID, x.Attempt, x.Worker, x.Outcome, clock(&x.StartedAt), took(&x.StartedAt, &x.EndedAt), fault)
 	}

@@ -61,8 +61,7 @@ const (
 // Times are ticks of the source stream's time base.
 //
 // A Pictures part gives one mp4 file with one picture track, no sound, frame
-// times starting at exactly 0 and counted in 1/Scale s, no edit list needed to
-// read them. A Sound part gives one mp4 (m4a) file with all sound tracks on
+// times starting at exactly 0 and counted in 1/Scale s. A Sound part gives one mp4 (m4a) file with all sound tracks on
 // the source's time line, offset against the first picture included.
 type Part struct {
 	Stream   Stream         `json:"stream"`

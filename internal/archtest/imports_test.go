@@ -29,6 +29,7 @@ var lattice = []struct {
 	{"flows", []string{"core/"}},
 	{"exec", []string{"core/", "tools/", "ports/blob", "exec/"}},
 	{"api", []string{"core/", "api"}},
+	{"roles", []string{"core/", "api", "ports/", "exec", "roles/"}}, // tests of several roles together
 	{"roles/worker", []string{"core/", "api", "ports/queue", "exec"}},
 	{"roles/gateway", []string{"core/", "api", "ports/", "exec", "roles/gateway"}},
 	{"roles/controller", []string{"core/", "api", "ports/", "roles/controller"}},

@@ -1,4 +1,4 @@
-package cli
+package progress
 
 import (
 	"context"
@@ -12,10 +12,10 @@ import (
 // maxBreaks is how often in a row a stream may break before it is given up.
 const maxBreaks = 10
 
-// follow shows a task until it has ended, and returns it as it ended. A stream
+// Follow shows a task until it has ended, and returns it as it ended. A stream
 // that breaks is opened again.
-func follow(ctx context.Context, c *client.Client, id string, v view) (*api.Task, error) {
-	defer v.close()
+func Follow(ctx context.Context, c *client.Client, id string, v View) (*api.Task, error) {
+	defer v.Close()
 	for breaks := 0; ; breaks++ {
 		var last error
 		for e, err := range c.Events(ctx, id) {
@@ -24,7 +24,7 @@ func follow(ctx context.Context, c *client.Client, id string, v view) (*api.Task
 				break
 			}
 			breaks = 0
-			v.show(e)
+			v.Show(e)
 			if e.Type == "end" {
 				return e.Task, nil
 			}

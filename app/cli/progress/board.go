@@ -1,4 +1,6 @@
-package cli
+// Package progress shows a running task to a person: bars on a terminal, lines
+// elsewhere.
+package progress
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package cli
+package progress
 
 import (
 	"fmt"
@@ -13,14 +13,14 @@ import (
 	"github.com/mediafn/mediafn/core/task"
 )
 
-// view shows a task to a person while it runs.
-type view interface {
-	show(client.Event)
-	close() // leaves the last picture, if any, and the cursor below it
+// View shows a task to a person while it runs.
+type View interface {
+	Show(client.Event)
+	Close() // leaves the last picture, if any, and the cursor below it
 }
 
-// newView draws bars on a terminal and prints lines elsewhere.
-func newView(w io.Writer, quiet bool) view {
+// New draws bars on a terminal and prints lines elsewhere.
+func New(w io.Writer, quiet bool) View {
 	if quiet {
 		return noView{}
 	}
@@ -40,8 +40,8 @@ func newView(w io.Writer, quiet bool) view {
 
 type noView struct{}
 
-func (noView) show(client.Event) {}
-func (noView) close()            {}
+func (noView) Show(client.Event) {}
+func (noView) Close()            {}
 
 // lineView prints a line when a component or slice changes its state, and one
 // for each quarter of what takes long.
@@ -51,12 +51,12 @@ type lineView struct {
 	shown map[string]int // quarters, by label and attempt
 }
 
-func (v *lineView) show(e client.Event) {
+func (v *lineView) Show(e client.Event) {
 	for _, c := range v.board.apply(e) {
 		switch r := c.row; r.state {
 		case task.Ready, task.Waiting:
 			if r.fault != nil {
-				fmt.Fprintf(v.w, "%s: again after: %s\n", r.label(), firstLine(r.fault.Message))
+				fmt.Fprintf(v.w, "%s: again after: %s\n", r.label(), FirstLine(r.fault.Message))
 			}
 		case task.Failed:
 			fmt.Fprintf(v.w, "%s: failed\n", r.label()) // why is the task's error
@@ -69,12 +69,12 @@ func (v *lineView) show(e client.Event) {
 		quarter, key := int(r.done()*4), fmt.Sprint(r.label(), r.attempt)
 		if quarter > v.shown[key] && quarter < 4 && !r.state.Final() {
 			v.shown[key] = quarter
-			fmt.Fprintf(v.w, "%s: %d%%%s\n", r.label(), quarter*25, comma(r.detail()))
+			fmt.Fprintf(v.w, "%s: %d%%%s\n", r.label(), quarter*25, Comma(r.detail()))
 		}
 	}
 }
 
-func (v *lineView) close() {}
+func (v *lineView) Close() {}
 
 // barView redraws one block of bars.
 type barView struct {
@@ -89,7 +89,7 @@ type barView struct {
 // redraw is how often a terminal is written to at the most.
 const redraw = 80 * time.Millisecond
 
-func (v *barView) show(e client.Event) {
+func (v *barView) Show(e client.Event) {
 	changed := v.board.apply(e)
 	if now := v.now(); len(changed) > 0 || e.Task != nil || now.Sub(v.drawn) >= redraw {
 		v.drawn = now
@@ -97,7 +97,7 @@ func (v *barView) show(e client.Event) {
 	}
 }
 
-func (v *barView) close() { v.draw() }
+func (v *barView) Close() { v.draw() }
 
 func (v *barView) draw() {
 	width, height := v.size()
@@ -147,21 +147,23 @@ func (r *row) line(width int, indent string) string {
 		state = fmt.Sprintf("%3.0f%%", r.done()*100)
 	}
 	text := fmt.Sprintf("%s%-*s [%s%s] %s%s", indent, 12-len(indent), name, strings.Repeat("=", full),
-		strings.Repeat(" ", bar-full), state, comma(r.detail()))
+		strings.Repeat(" ", bar-full), state, Comma(r.detail()))
 	if runes := []rune(text); len(runes) > width {
 		text = string(runes[:width-1]) + "…"
 	}
 	return text
 }
 
-func comma(text string) string {
+// Comma puts text behind other text; nothing stays nothing.
+func Comma(text string) string {
 	if text == "" {
 		return ""
 	}
 	return ", " + text
 }
 
-func firstLine(text string) string {
+// FirstLine cuts a text at its first line break.
+func FirstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return line
 }

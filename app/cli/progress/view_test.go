@@ -1,4 +1,4 @@
-package cli
+package progress
 
 import (
 	"strings"
@@ -12,7 +12,6 @@ import (
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/api/client"
 	"github.com/mediafn/mediafn/core/fn"
-	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/task"
 )
 
@@ -54,7 +53,7 @@ func TestBars(t *testing.T) {
 	var out strings.Builder
 	v := &barView{w: &out, size: func() (int, int) { return 60, 24 }, now: func() time.Time { return time.Time{} }}
 	for _, e := range film() {
-		v.show(e)
+		v.Show(e)
 	}
 	want := []string{
 		"Probe        [========================] succeeded",
@@ -69,7 +68,7 @@ func TestBars(t *testing.T) {
 	if diff := cmp.Diff([]string{"… 4 more", want[4]}, v.board.block(59, 2)); diff != "" {
 		t.Error(diff)
 	}
-	v.close()
+	v.Close()
 	if text := out.String(); !strings.HasSuffix(text, "\x1b[K\n\x1b[J") || !strings.Contains(text, "\x1b[5A") {
 		t.Errorf("%q", text)
 	}
@@ -79,8 +78,8 @@ func TestLines(t *testing.T) {
 	var out strings.Builder
 	v := &lineView{w: &out, shown: map[string]int{}}
 	for _, e := range film() {
-		v.show(e)
-		v.show(e) // what is said once is not said again
+		v.Show(e)
+		v.Show(e) // what is said once is not said again
 	}
 	want := `Probe: succeeded
 Plan: succeeded
@@ -127,22 +126,4 @@ func TestBoardFits(t *testing.T) {
 			}
 		}
 	})
-}
-
-func TestOutcome(t *testing.T) {
-	two := 1
-	err := outcome(&api.Callback{Code: "invalid", Message: "m", Error: &job.Fault{Kind: 1, Message: "is broken", Component: "Segments", Segment: &two, Tail: "last line"}})
-	var out strings.Builder
-	if code := report(&out, err); code != exitUsage || out.String() != "mediafn: Segments slice 2: is broken\nlast line\n" {
-		t.Errorf("%d %q", code, out.String())
-	}
-	if code := report(&out, outcome(&api.Callback{Code: "too_large", Message: "too large"})); code != exitRefused {
-		t.Error(code)
-	}
-	if code := report(&out, outcome(&api.Callback{Code: "canceled"})); code != exitFailed {
-		t.Error(code)
-	}
-	if outcome(&api.Callback{Success: true}) != nil {
-		t.Error("a success fails")
-	}
 }

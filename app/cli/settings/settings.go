@@ -1,4 +1,5 @@
-package cli
+// Package settings reads the configuration file of the command line.
+package settings
 
 import (
 	"bytes"
@@ -16,13 +17,13 @@ import (
 	"github.com/mediafn/mediafn/core/errs"
 )
 
-// settings are what a configuration file says, as one more source of flags:
+// File is what a configuration file says, as one more source of flags:
 // a flag on the command line counts more, then its environment variable, then
 // the file.
-type settings map[string]any
+type File map[string]any
 
-// load reads a YAML or JSON file.
-func (s settings) load(r io.Reader) (kong.Resolver, error) {
+// Load reads a YAML or JSON file.
+func (s File) Load(r io.Reader) (kong.Resolver, error) {
 	body, err := io.ReadAll(r)
 	if err != nil {
 		return nil, errs.As(errs.Invalid, "config", err)
@@ -39,7 +40,7 @@ func (s settings) load(r io.Reader) (kong.Resolver, error) {
 
 // Validate refuses keys that are no setting: a misspelled one must not be
 // silently without effect.
-func (s settings) Validate(a *kong.Application) error {
+func (s File) Validate(a *kong.Application) error {
 	known := []string{"tenants"}
 	_ = kong.Visit(a, func(node kong.Visitable, next kong.Next) error {
 		if flag, ok := node.(*kong.Flag); ok && len(flag.Envs) > 0 {
@@ -61,7 +62,7 @@ func (s settings) Validate(a *kong.Application) error {
 }
 
 // Resolve gives the file's value for a flag nobody set otherwise.
-func (s settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+func (s File) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if len(flag.Envs) == 0 {
 		return nil, nil // what is no setting has neither a variable nor a key
 	}
@@ -73,8 +74,8 @@ func (s settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, 
 	return s[flag.Name], nil
 }
 
-// tenants decodes the one setting that is no flag.
-func (s settings) tenants() ([]app.Tenant, error) {
+// Tenants decodes the one setting that is no flag.
+func (s File) Tenants() ([]app.Tenant, error) {
 	raw, err := json.Marshal(s["tenants"])
 	if err != nil {
 		return nil, errs.New(errs.Invalid, "config", "tenants: %w", err)
