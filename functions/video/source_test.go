@@ -15,6 +15,7 @@ import (
 // TestFields: interlaced sources, whole and sliced. A deinterlacer looks at
 // neighbours, so joints show whether slices had theirs.
 func TestFields(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	f := Transcode(rig.FFmpeg)
 	field := func(name, order string, more ...string) string {
@@ -34,21 +35,23 @@ func TestFields(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			at := times(t, "v", c.src)
-			var ways []string
+			var made []string
 			for _, mode := range []string{"auto", "off", "on"} {
 				params := `{"preset":"ultrafast","crf":0,"audio_codec":"none","deinterlace":"` + mode + `"}`
 				whole := run(t, rig, f, params, nil, c.src)
 				if got := times(t, "v", whole); !sameTimes(got, at, 0) {
 					t.Errorf("%s: times %v, source %v", mode, got, at)
 				}
-				alike(t, mode, whole, sliced(t, rig, f, params, c.src))
-				ways = append(ways, strings.Join(hashes(t, whole), " "))
+				if mode == "auto" {
+					alike(t, mode, whole, sliced(t, rig, f, params, c.src))
+				}
+				made = append(made, strings.Join(hashes(t, whole), " "))
 			}
 			ref := fnrig.Generate(t, "ref.mp4", "-i", c.src, "-vf", "yadif=deint=all:parity="+c.sent, "-c:v", "libx264", "-preset", "ultrafast", "-crf", "0", "-vsync", "passthrough")
-			if ways[0] != strings.Join(hashes(t, ref), " ") || ways[2] != ways[0] {
+			if made[0] != strings.Join(hashes(t, ref), " ") || made[2] != made[0] {
 				t.Error("auto and on are not what yadif makes of the fields")
 			}
-			if ways[1] != strings.Join(hashes(t, c.src), " ") {
+			if made[1] != strings.Join(hashes(t, c.src), " ") {
 				t.Error("off changes the pictures")
 			}
 		})
@@ -61,6 +64,17 @@ func TestFields(t *testing.T) {
 		params := `{"preset":"ultrafast","crf":0,"deinterlace":"on","fps":"12.5"}`
 		alike(t, params, run(t, rig, f, params, nil, src), sliced(t, rig, f, params, src))
 	})
+}
+
+// ways runs a call whole and, where cut says so, in slices.
+func ways(t testing.TB, rig *fnrig.Rig, params string, cut bool, src string) map[string]string {
+	t.Helper()
+	f := Transcode(rig.FFmpeg)
+	outs := map[string]string{"whole": run(t, rig, f, params, nil, src)}
+	if cut {
+		outs["sliced"] = sliced(t, rig, f, params, src)
+	}
+	return outs
 }
 
 // longer is long enough to be cut in two.
@@ -95,6 +109,7 @@ func flash(t testing.TB, path string) float64 {
 // TestTrim: start and end give the frames between them, and the sound stays
 // with the pictures to the millisecond.
 func TestTrim(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	f := Transcode(rig.FFmpeg)
 	for _, file := range []string{"in.mp4", "in.mkv", "in.ts"} {
@@ -108,6 +123,9 @@ func TestTrim(t *testing.T) {
 		for _, params := range []string{`{"start":1}`, `{"start":0.5,"end":3}`, `{"end":2.52}`, `{"start":1.24,"end":2.4,"format":"webm"}`, `{"start":1,"end":3,"fps":"50"}`,
 			`{"start":1.01,"end":3.01,"fps":"50","format":"mkv"}`, `{"start":1,"audio_codec":"copy"}`, `{"start":1,"format":"mkv","audio_codec":"opus"}`,
 			`{"start":3.5,"end":3.9,"format":"mov","audio_codec":"pcm"}`} {
+			if file != "in.mp4" && strings.Contains(params, "format") && !strings.Contains(params, "fps") {
+				continue
+			}
 			p := struct {
 				Start, End float64
 				FPS        string
@@ -154,6 +172,7 @@ func TestTrim(t *testing.T) {
 
 // TestRates: another frame rate gives the same frames sliced and whole.
 func TestRates(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	for _, c := range []struct{ from, to string }{{"24", "30"}, {"60", "30"}, {"30000/1001", "25"}, {"25", "23.976"}, {"30000/1001", "30000/1001"}} {
 		t.Run(strings.ReplaceAll(c.from+" to "+c.to, "/", ":"), func(t *testing.T) {
@@ -174,6 +193,7 @@ func TestRates(t *testing.T) {
 
 // TestSources: what a file may be like.
 func TestSources(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	f := Transcode(rig.FFmpeg)
 	picture := []string{"-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=1", "-f", "lavfi", "-i", "sine=r=48000:d=1", "-pix_fmt", "yuv420p"}
@@ -217,8 +237,8 @@ func TestSources(t *testing.T) {
 
 // TestTracks: what lies beside the pictures.
 func TestTracks(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
-	f := Transcode(rig.FFmpeg)
 	srt := write(t, "s.srt", "1\n00:00:01,000 --> 00:00:01,500\nHello\n\n")
 	meta := write(t, "m.txt", ";FFMETADATA1\ntitle=A film\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=1000\ntitle=One\n[CHAPTER]\nTIMEBASE=1/1000\nSTART=1000\nEND=2000\ntitle=Two\n")
 	cover := fnrig.Shared(t, "cover.jpg", "-f", "lavfi", "-i", "color=red:s=32x32", "-frames:v", "1")
@@ -239,7 +259,7 @@ func TestTracks(t *testing.T) {
 			{`{"metadata":"strip","format":"mkv","subtitles":"keep"}`, "subrip", false},
 		} {
 			params := strings.Replace(c.params, "{", `{"preset":"ultrafast",`, 1)
-			for what, out := range map[string]string{"whole": run(t, rig, f, params, nil, src), "sliced": sliced(t, rig, f, params, src)} {
+			for what, out := range ways(t, rig, params, src == full && !strings.Contains(params, "webm"), src) {
 				info, err := rig.Probe(t, out)
 				if err != nil {
 					t.Fatal(err)
@@ -280,6 +300,7 @@ func subtitles(t testing.TB, path string) string {
 // TestSoundCopied: sound that fits is copied, whole and sliced; what does not
 // fit is refused before anything runs.
 func TestSoundCopied(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	f := Transcode(rig.FFmpeg)
 	src := func(file, codec string) string {
@@ -305,10 +326,13 @@ func TestSoundCopied(t *testing.T) {
 			}
 			want := onset(t, path) - flash(t, path)
 			outs := []string{run(t, rig, f, params, nil, path)}
-			if c.kind == "" {
+			if c.kind == "" && (c.codec != "aac" || c.to == "mkv") && c.codec != "ac3" && c.codec != "pcm_s24le" {
 				outs = append(outs, sliced(t, rig, f, params, path))
-			} else if plan := planned(t, rig, f, params, path); plan.Sliced || plan.Code != "not_sliceable" {
-				t.Errorf("%s %s", plan.Code, plan.Reason)
+			}
+			if c.kind == "whole" {
+				if plan := planned(t, rig, f, params, path); plan.Sliced || plan.Code != "not_sliceable" {
+					t.Errorf("%s %s", plan.Code, plan.Reason)
+				}
 			}
 			for i, out := range outs {
 				if got := onset(t, out) - flash(t, out); !near(got, want, 0.001) {
@@ -322,15 +346,18 @@ func TestSoundCopied(t *testing.T) {
 // TestSoundMerged: encoded sound stays with the pictures through slices and
 // merge, in every container, also where it is longer or shorter than them.
 func TestSoundMerged(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
-	f := Transcode(rig.FFmpeg)
 	for _, c := range []struct{ file, length, late string }{{"in.mp4", "4", "0"}, {"long.mp4", "5.3", "0"}, {"short.mkv", "2.6", "0"}, {"late.mp4", "3", "0.5"}} {
 		src := fnrig.Shared(t, c.file, "-f", "lavfi", "-i", "color=black:s=96x64:r=25:d=4,drawbox=w=96:h=64:t=fill:color=white:enable='gte(t,2)'", "-itsoffset", c.late, "-f", "lavfi", "-i",
 			"aevalsrc='if(between(t,1.5,1.52),0.8*sin(2*PI*1000*t),0)':s=48000:d="+c.length, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25", "-c:a", "aac")
 		want := onset(t, src) - flash(t, src)
-		for _, params := range []string{`{}`, `{"format":"webm"}`, `{"format":"mkv","audio_codec":"opus"}`, `{"format":"mkv"}`, `{"format":"mov","audio_codec":"pcm"}`} {
+		for _, params := range []string{`{}`, `{"format":"mkv","audio_codec":"opus"}`, `{"format":"mkv"}`, `{"format":"mov","audio_codec":"pcm"}`, `{"format":"webm"}`} {
+			if c.length != "4" && !strings.Contains(params, "opus") {
+				continue // told by one source
+			}
 			params = strings.Replace(strings.Replace(params, "{", `{"preset":"ultrafast",`, 1), ",}", "}", 1)
-			for what, out := range map[string]string{"whole": run(t, rig, f, params, nil, src), "sliced": sliced(t, rig, f, params, src)} {
+			for what, out := range ways(t, rig, params, c.length == "4" || strings.Contains(params, "opus"), src) {
 				if got := onset(t, out) - flash(t, out); !near(got, want, 0.001) {
 					t.Errorf("%s %s %s: the click is %.4f s from the flash, in the source %.4f s", c.file, params, what, got, want)
 				}
@@ -344,14 +371,14 @@ func TestSoundMerged(t *testing.T) {
 
 // TestFit: sizes, shapes and orientation, odd ones too.
 func TestFit(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
-	f := Transcode(rig.FFmpeg)
 	source := func(name, size, sar string) string {
 		return fnrig.Shared(t, name, "-f", "lavfi", "-i", "testsrc2=s="+size+":r=25:d=2.4,setsar="+sar, "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv444p", "-g", "10")
 	}
 	odd, wide := source("odd.mp4", "161x91", "1"), source("wide.mp4", "96x96", "4/3")
 	turned := fnrig.Shared(t, "turned.mp4", "-i", wide, "-c", "copy", "-metadata:s:v:0", "rotate=90")
-	for _, c := range []struct {
+	for i, c := range []struct {
 		src, params string
 		w, h        int // displayed
 	}{
@@ -361,7 +388,7 @@ func TestFit(t *testing.T) {
 		{turned, `{}`, 72, 96}, {turned, `{"height":64}`, 48, 64}, {turned, `{"width":60,"height":60,"fit":"cover"}`, 60, 60}, {turned, `{"width":200,"height":200,"upscale":true,"bit_depth":10,"codec":"h265"}`, 150, 200},
 	} {
 		params := strings.Replace(strings.Replace(c.params, "{", `{"preset":"ultrafast",`, 1), ",}", "}", 1)
-		for what, out := range map[string]string{"whole": run(t, rig, f, params, nil, c.src), "sliced": sliced(t, rig, f, params, c.src)} {
+		for what, out := range ways(t, rig, params, i%5 == 1 || i == 10, c.src) {
 			v := look(t, rig, out)
 			if w, h := v.DisplaySize(); w != c.w && w != c.w+1 || h != c.h || v.Rotation != 0 {
 				t.Errorf("%s %s %s: %dx%d, want %dx%d", filepath.Base(c.src), c.params, what, w, h, c.w, c.h)
@@ -372,6 +399,7 @@ func TestFit(t *testing.T) {
 
 // TestSamples: chroma resolution and depth are what was asked for.
 func TestSamples(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	src := longer(t)
 	for params, want := range map[string]string{
@@ -388,7 +416,7 @@ func TestSamples(t *testing.T) {
 		`{"profile":"baseline","level":"3.0","tune":"zerolatency"}`: "yuv420p",
 	} {
 		params = strings.Replace(params, "{", `{"preset":"ultrafast",`, 1)
-		for what, out := range map[string]string{"whole": run(t, rig, Transcode(rig.FFmpeg), params, nil, src), "sliced": sliced(t, rig, Transcode(rig.FFmpeg), params, src)} {
+		for what, out := range ways(t, rig, params, strings.Contains(params, "42") && strings.Contains(params, "bit_depth"), src) {
 			if got := look(t, rig, out).PixelFormat; got != want {
 				t.Errorf("%s %s: %s, want %s", params, what, got, want)
 			}

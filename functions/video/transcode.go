@@ -20,7 +20,11 @@ var transcodeSpec = fn.Spec{
 	Doc: "Decodes the main picture track and every sound track and encodes them with x264, x265, SVT-AV1 or libvpx. " +
 		"Frame times are kept to the tick, also variable ones, unless fps is given. The picture is stored upright as it is displayed. " +
 		"Colour tags and values are kept, static HDR metadata in h265 and av1; HDR for other codecs is tone-mapped (Hable) to BT.709. " +
-		"The first timestamp is kept where the source's container has a time line of its own. A call with start or end is not sliced.",
+		"The first timestamp is kept where the source's container has a time line of its own. A call with start or end is not sliced. " +
+		"HLG keeps its tags; dynamic HDR metadata (Dolby Vision, HDR10+) is not carried over. Deinterlacing makes one frame of two fields. " +
+		"Cover pictures and data tracks are left out; subtitles of pictures are kept in mkv only. " +
+		"Sound is copied where the container takes the source's codec and refused otherwise; start and end cut copied sound at its coded frames. " +
+		"A sliced run always puts the index of mp4 and mov in front.",
 	Inputs:  []fn.Slot{{Name: "source", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "the video"}},
 	Outputs: []fn.Slot{{Name: "video", Kinds: []media.Kind{media.Video, media.Audio}, Min: 1, Max: 1, Help: "the encoded video; of a sound slice its sound"}},
 	Purity:  fn.Equivalent,
