@@ -90,14 +90,6 @@ func (p *Promise) framesUntil(pts int64) int64 {
 	return int64(math.Round(p.TimeBase.Seconds(pts-p.FirstPTS) * p.Rate.Float()))
 }
 
-// end is the number of the frame behind slice i's last.
-func (p *Promise) end(i int) int64 {
-	if i < len(p.Joints) {
-		return p.Joints[i].Frame
-	}
-	return p.Frames
-}
-
 // times returns the promised times of all frames in seconds, given those of
 // the source in ticks; nil if they are not known.
 func (p *Promise) times(source []int64) []float64 {

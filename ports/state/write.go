@@ -76,14 +76,6 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 	return res.RowsAffected()
 }
 
-func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
-	st, err := t.conn.prepare(t.ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return st.QueryContext(t.ctx, args...)
-}
-
 // write runs do inside a transaction that it may share with other callers, and
 // returns when that has committed. If do returns an error nothing it wrote
 // stays, while the others' writes do. do may be run twice and must not wait

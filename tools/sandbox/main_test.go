@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -99,7 +100,8 @@ func tool(mode string, args []string) {
 		}
 		report(err)
 	case "spin":
-		for {
+		for i := 0; ; i++ {
+			runtime.KeepAlive(i)
 		}
 	case "hang":
 		fmt.Println("up")

@@ -64,7 +64,8 @@ func rootElement(t []byte) []byte {
 		if len(t) < 2 || t[0] != '<' {
 			return nil
 		}
-		end, depth := []byte(">"), 0
+		var end []byte
+		depth := 0
 		switch {
 		case t[1] == '?':
 			end = []byte("?>")

@@ -189,7 +189,8 @@ func VP9Frame(frame []byte) (Params, error) {
 	if profile == 3 {
 		r.skip(1)
 	}
-	if r.flag() || r.flag() { // show_existing_frame, or frame_type is not key
+	existing, inter := r.flag(), r.flag()
+	if existing || inter { // show_existing_frame, or frame_type is not key
 		return Params{}, bad
 	}
 	r.skip(2)

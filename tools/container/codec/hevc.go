@@ -82,7 +82,8 @@ func (r *bitReader) hevcRest(p *Params, pocBits int) {
 	for range 6 {
 		r.ue()
 	}
-	if r.flag() && r.flag() { // scaling lists enabled and present
+	enabled := r.flag()
+	if enabled && r.flag() { // scaling lists enabled, and present
 		for size := range 4 {
 			step := 1
 			if size == 3 {

@@ -30,13 +30,11 @@ type track struct {
 	sizeBits               int   // bits an entry of stsz or stz2 has
 	wide                   bool  // chunks holds 64-bit offsets
 	sync                   bool  // a stss box is there
-	signed                 bool  // ctts offsets are signed
 	trex                   defaults
 	frags                  []run
 	fragTicks, fragFirst   int64 // length, and first decode time, of fragments
 	fragBytes, fragSamples int64
 	nextDTS                int64
-	keyed                  bool // some fragment sample was a key
 	movieScale             uint32
 	movieMatrix            [9]int32
 	warn                   func(format string, args ...any)
