@@ -349,17 +349,17 @@ func (o order) muxer(p *plan) []string {
 	var args []string
 	switch {
 	case o.Part != nil && o.Part.Stream == fn.Pictures:
-		// Decode times start at zero and presentation times too, without an
-		// edit list: what follows a slice may copy it as it stands.
-		args = append(args, "-movflags", "+negative_cts_offsets", "-use_editlist", "0", "-f", "mp4")
+		// The edit list lets presentation begin at zero and decoding before it.
+		// Negative composition offsets would do without one, but FFmpeg's reader
+		// overlooks those of the last two frames and then moves them.
+		args = append(args, "-f", "mp4")
 	case o.Part != nil:
 		args = append(args, "-strict", "experimental", "-movie_timescale", itoa(tick), "-f", soundMuxer(o.Params.AudioCodec, o.Info))
 	case format == "mp4" || format == "mov":
-		flags := "+negative_cts_offsets"
 		if o.Params.FastStart {
-			flags += "+faststart"
+			args = append(args, "-movflags", "+faststart")
 		}
-		args = append(args, "-strict", "experimental", "-movflags", flags, "-movie_timescale", itoa(tick), "-video_track_timescale", itoa(tick), "-f", format)
+		args = append(args, "-strict", "experimental", "-movie_timescale", itoa(tick), "-video_track_timescale", itoa(tick), "-f", format)
 	default:
 		// Sound begins a little before zero where its encoder needs a start; it
 		// may, so that the first picture is where it was.
