@@ -68,7 +68,7 @@ func needs(ff *ffmpeg.Tool, spec fn.Spec) fn.Spec {
 // priceCopy: copying runs at about 150 MB/s, twice, since the index is moved
 // to the front; 0.5 s for starting.
 func priceCopy(inputs []*media.Info) fn.Price {
-	p := fn.Price{CPUSeconds: 0.5, Memory: 192 << 20, Cores: 1}
+	p := fn.Price{CPUSeconds: 0.5, Memory: 192 << 20} // copying waits for the disk, not for a core
 	for _, i := range inputs {
 		if i != nil {
 			p.CPUSeconds += float64(i.Size) / 75e6

@@ -59,17 +59,18 @@ func Probe(ff *ffmpeg.Tool, pool *engine.Pool) fn.Function {
 	})
 }
 
-// priceProbe: tables are read in milliseconds; decoding runs at about 500
+// priceProbe: tables are read in milliseconds, which is no core to count;
+// decoding runs at about 500
 // million pixels a second.
 func priceProbe(p *probeParams, inputs []*media.Info) fn.Price {
-	price := fn.Price{CPUSeconds: 0.2, Memory: 64 << 20, Cores: 1}
+	price := fn.Price{CPUSeconds: 0.2, Memory: 64 << 20}
 	if p.Level != "stream" {
 		price.CPUSeconds = 1
 	}
 	if !p.Decode || p.Level != "frame" {
 		return price
 	}
-	price.CPUSeconds, price.Memory = 30, 512<<20
+	price.CPUSeconds, price.Memory, price.Cores = 30, 512<<20, 1
 	if len(inputs) > 0 && inputs[0] != nil && inputs[0].MainVideo() != nil {
 		v := inputs[0].MainVideo()
 		rate := v.AvgRate.Float()
