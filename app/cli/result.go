@@ -88,7 +88,8 @@ func printResult(w io.Writer, c *api.Callback, paths []string) {
 		if i < len(paths) {
 			place = paths[i]
 		}
-		fmt.Fprintf(tw, "file\t%s\t%s\n", place, strings.TrimSpace(bytesText(f.Extra.FileSize)+"  "+f.Extra.Mime))
+		// Last in its row: a long place must not push the other columns aside.
+		fmt.Fprintf(tw, "file\t%s\t%s\n", strings.TrimSpace(bytesText(f.Extra.FileSize)+" "+f.Extra.Mime), place)
 	}
 	var r taskReport
 	if len(c.Result) > 0 && json.Unmarshal(c.Result, &r) != nil {
