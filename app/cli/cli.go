@@ -51,19 +51,26 @@ type commands struct {
 type std struct {
 	in       io.Reader
 	out, err io.Writer
+	args     []string
 	settings settings.File // of the configuration file
+}
+
+// parser reads a command line into c. exited is called instead of ending the
+// process, after --help.
+func (s *std) parser(ctx context.Context, c *commands, exited func(code int)) (*kong.Kong, error) {
+	return kong.New(c, kong.Name("mediafn"), kong.Description("media = fn(media, params)"),
+		kong.Writers(s.out, s.err), kong.Exit(exited), kong.DefaultEnvars("MEDIAFN"),
+		kong.Configuration(s.settings.Load), kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s))
 }
 
 // Main runs one command line and returns the exit code.
 func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	streams := &std{in: in, out: out, err: errOut, settings: settings.File{}}
+	streams := &std{in: in, out: out, err: errOut, args: args, settings: settings.File{}}
 	var c commands
 	exited := -1
-	parser, err := kong.New(&c, kong.Name("mediafn"), kong.Description("media = fn(media, params)"),
-		kong.Writers(out, errOut), kong.Exit(func(code int) { exited = code }), kong.DefaultEnvars("MEDIAFN"),
-		kong.Configuration(streams.settings.Load), kong.UsageOnError(), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(streams))
+	parser, err := streams.parser(ctx, &c, func(code int) { exited = code })
 	if err != nil {
 		fmt.Fprintln(errOut, "mediafn:", err)
 		return exitFailed

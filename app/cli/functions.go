@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -31,7 +32,7 @@ func (f *functionsCmd) Run(_ context.Context, std *std) error {
 		}
 		return markdown(std.out, functions)
 	}
-	menu, err := app.Menu(f.Engine, logger(io.Discard, "error", "text"))
+	menu, err := app.Menu(f.Engine, logger(io.Discard, slog.LevelError, "text"))
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func (p *probeCmd) Run(ctx context.Context, std *std) error {
 	if err != nil {
 		return errs.As(errs.Internal, "probe", err)
 	}
-	out, err := app.Compute(ctx, p.local(), "inspect.probe", p.File, given, logger(std.err, "error", "text"))
+	out, err := app.Compute(ctx, p.local(), "inspect.probe", p.File, given, logger(std.err, slog.LevelError, "text"))
 	if err != nil {
 		return err
 	}

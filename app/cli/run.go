@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"time"
 
@@ -49,7 +50,7 @@ func (r *runCmd) Run(ctx context.Context, std *std) (err error) {
 	if err != nil {
 		return err
 	}
-	l, err := app.OpenLocal(ctx, r.local(), logger(std.err, "error", "text"))
+	l, err := app.OpenLocal(ctx, r.local(), logger(std.err, slog.LevelError, "text"))
 	if err != nil {
 		return err
 	}

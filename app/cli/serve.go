@@ -5,8 +5,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
 
 	"github.com/mediafn/mediafn/app"
+	"github.com/mediafn/mediafn/app/cli/settings"
 )
 
 type serveCmd struct {
@@ -18,7 +24,10 @@ func (s *serveCmd) Run(ctx context.Context, std *std) (err error) {
 	if s.Tenants, err = std.settings.Tenants(); err != nil {
 		return err
 	}
-	log := logger(std.err, s.LogLevel, s.LogFormat)
+	level := new(slog.LevelVar)
+	_ = level.UnmarshalText([]byte(s.LogLevel)) // an enum flag: always a level
+	log := logger(std.err, level, s.LogFormat)
+	defer reloadOnHangup(std.args, level, log)()
 	a, err := app.Open(ctx, s.Config, log)
 	if err != nil {
 		return err
@@ -34,10 +43,45 @@ func (s *serveCmd) Run(ctx context.Context, std *std) (err error) {
 	return a.Run(ctx)
 }
 
-func logger(w io.Writer, level, format string) *slog.Logger {
-	var l slog.Level
-	_ = l.UnmarshalText([]byte(level)) // an enum flag: always a level
-	opt := &slog.HandlerOptions{Level: l}
+// reloadOnHangup reads the configuration again at every SIGHUP, until stop is
+// called. The level of the log changes at once; the rest is read at a start,
+// since what runs was opened with it.
+func reloadOnHangup(args []string, level *slog.LevelVar, log *slog.Logger) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	var done sync.WaitGroup
+	done.Go(func() {
+		for range hangups {
+			fresh, err := parseServe(args)
+			if err != nil {
+				log.Error("configuration not read again", "err", err)
+				continue
+			}
+			_ = level.UnmarshalText([]byte(fresh.LogLevel))
+			log.Info("configuration read again", "log-level", fresh.LogLevel)
+		}
+	})
+	return func() {
+		signal.Stop(hangups)
+		close(hangups)
+		done.Wait()
+	}
+}
+
+// parseServe reads the command line, the environment and the file anew.
+func parseServe(args []string) (*serveCmd, error) {
+	var c commands
+	s := &std{in: strings.NewReader(""), out: io.Discard, err: io.Discard, args: args, settings: settings.File{}}
+	parser, err := s.parser(context.Background(), &c, func(int) {})
+	if err != nil {
+		return nil, err
+	}
+	_, err = parser.Parse(args)
+	return &c.Serve, err
+}
+
+func logger(w io.Writer, level slog.Leveler, format string) *slog.Logger {
+	opt := &slog.HandlerOptions{Level: level}
 	if format == "json" {
 		return slog.New(slog.NewJSONHandler(w, opt))
 	}
