@@ -22,6 +22,9 @@ type Want struct {
 	Memory    int64         `json:"memory"`    // bytes free now
 	Most      int           `json:"most"`      // grants at the most
 	Wait      time.Duration `json:"wait"`
+	// Seen counts the grants the worker has received in its life. An offer that
+	// has not seen the last ones speaks of room that is taken.
+	Seen int64 `json:"seen"`
 }
 
 // Grants answers a Want.

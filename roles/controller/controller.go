@@ -66,7 +66,8 @@ type Controller struct {
 	ready  map[string]task.Work
 	more   bool // the database may hold ready work that is not in memory
 	wants  map[string]*offer
-	usage  map[string]int // running work by tenant
+	given  map[string]mark // what workers were granted last, by name
+	usage  map[string]int  // running work by tenant
 	plans  map[string]*flow.Plan
 	cursor string // of the reaper, among live tasks
 
@@ -108,7 +109,7 @@ func New(cfg Config, parts Parts) *Controller {
 	}
 	return &Controller{
 		cfg: cfg, parts: parts, inbox: make(chan message, 4096), views: map[string]*view{},
-		ready: map[string]task.Work{}, more: true, wants: map[string]*offer{},
+		ready: map[string]task.Work{}, more: true, wants: map[string]*offer{}, given: map[string]mark{},
 		usage: map[string]int{}, plans: map[string]*flow.Plan{},
 	}
 }
@@ -159,6 +160,10 @@ func (c *Controller) handle(ctx context.Context, batch []message) {
 	for _, m := range batch {
 		switch {
 		case m.want != nil:
+			if c.crossed(m.want) {
+				c.send(ctx, m.want.reply, noGrants)
+				continue
+			}
 			if old := c.wants[m.want.Worker]; old != nil {
 				c.send(ctx, old.reply, noGrants) // a newer offer replaces it
 			}

@@ -144,6 +144,22 @@ func (c *Controller) lease(ctx context.Context, rows []task.Work, offers []*offe
 	}
 	for o, a := range answers {
 		delete(c.wants, o.Worker)
+		c.given[o.Worker] = mark{o.Seen + int64(len(a.Grants)), now}
 		c.send(ctx, o.reply, a)
 	}
+}
+
+// mark is how many grants a worker will have received when the last ones
+// reach it.
+type mark struct {
+	count int64
+	at    time.Time
+}
+
+// crossed reports whether an offer was made before its worker heard of its last
+// grants. It would be granted the same room twice and hand the work back. A
+// mark counts for a moment only: grants may get lost on their way.
+func (c *Controller) crossed(o *offer) bool {
+	m, ok := c.given[o.Worker]
+	return ok && o.Most > 0 && o.Seen < m.count && c.parts.Now().Sub(m.at) < 2*c.cfg.Tick
 }

@@ -32,6 +32,11 @@ func (t *turn) reap(ctx context.Context) {
 		t.fresh(ctx, id)
 	}
 	t.stuck(ctx)
+	for worker, m := range t.given {
+		if t.now.Sub(m.at) >= 2*t.cfg.Tick {
+			delete(t.given, worker)
+		}
+	}
 	for worker, o := range t.wants {
 		if t.now.After(o.expires) {
 			delete(t.wants, worker)

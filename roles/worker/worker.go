@@ -66,6 +66,7 @@ type Worker struct {
 	cores   int   // free
 	memory  int64 // free
 	running map[string]*attempt
+	seen    int64 // grants received so far
 	offered int   // cores in the offer that stands; -1 = none stands
 	spoken  int64 // memory in it
 	latest  int   // number of that offer; answers to older ones change nothing
@@ -193,7 +194,7 @@ func (w *Worker) offer() (want job.Want, number int, ok bool) {
 	w.offered, w.spoken, w.latest = w.cores, w.memory, w.latest+1
 	return job.Want{
 		Schema: job.Schema, Worker: w.cfg.Name, Pools: w.cfg.Pools, Functions: w.functions,
-		Cores: w.cores, Memory: w.memory, Most: room, Wait: w.cfg.Wait,
+		Cores: w.cores, Memory: w.memory, Most: room, Wait: w.cfg.Wait, Seen: w.seen,
 	}, w.latest, true
 }
 
@@ -220,6 +221,7 @@ func (w *Worker) take(life context.Context, number int, grants job.Grants, stopp
 	if number == w.latest {
 		w.offered = -1
 	}
+	w.seen += int64(len(grants.Grants))
 	for _, g := range grants.Grants {
 		a := &attempt{grant: g, cores: min(g.Job.Threads, g.Price.Cores), started: time.Now()}
 		if stopping || a.cores > w.cores || g.Price.Memory > w.memory || len(w.running) >= w.cfg.Most {
