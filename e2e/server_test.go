@@ -44,7 +44,7 @@ func serve(t *testing.T, data, point string, flags ...string) *server {
 	t.Helper()
 	s := &server{t: t, data: data, log: &tail{}, exited: make(chan struct{})}
 	args := append([]string{
-		"serve", "--data", data, "--listen", "127.0.0.1:0", "--lease", "2s", "--tick", "200ms", "--cores", "2",
+		"serve", "--data", data, "--listen", "127.0.0.1:0", "--lease", "5s", "--tick", "200ms", "--cores", "2",
 		"--webhook-secret", secret, "--webhook-schedule", "200ms,500ms,1s,1s,2s",
 	}, flags...)
 	s.cmd = exec.Command(filepath.Join(bin, "mediafn"), args...)

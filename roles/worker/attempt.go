@@ -16,8 +16,9 @@ import (
 	"github.com/mediafn/mediafn/ports/queue"
 )
 
-// renewEvery is well under every lease: two renewals may get lost.
-const renewEvery = time.Second
+// renewEvery is a quarter of the shortest lease allowed: three renewals may be
+// late or lost before work is.
+const renewEvery = 500 * time.Millisecond
 
 // Why an attempt's context ended.
 var (
@@ -180,7 +181,7 @@ func (w *Worker) renew(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		asked, cancel := context.WithTimeout(ctx, 2*renewEvery)
+		asked, cancel := context.WithTimeout(ctx, 4*renewEvery)
 		reply, err := w.parts.Queue.Request(asked, job.SubjectRenew, body)
 		cancel()
 		var refused job.Refusals
