@@ -188,7 +188,7 @@ func sameTimes(got, want []float64, origin float64) bool {
 }
 
 // TestTranscodeJoints concatenates slices with B frames of every codec: frame
-// times must come out as planned, which no edit list may disturb.
+// times must come out as planned, edit lists of the slices included.
 func TestTranscodeJoints(t *testing.T) {
 	rig := fnrig.New(t)
 	path := clip(t, "in.mp4", "-bf", "2")
