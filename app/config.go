@@ -19,22 +19,33 @@ import (
 // Config is everything that can be set. Every field is a flag of serve, an
 // environment variable MEDIAFN_<NAME> and a key of the configuration file.
 type Config struct {
-	Data    string   `name:"data" default:"data" help:"Folder for the embedded database, queue and objects."`
-	Listen  string   `name:"listen" default:"127.0.0.1:8080" help:"Address of the HTTP API."`
-	Roles   []string `name:"roles" default:"gateway,controller,worker,results" help:"Roles this process plays."`
-	State   string   `name:"state" help:"Database: sqlite:PATH. Default: sqlite in the data folder."`
-	Queue   string   `name:"queue" help:"Messages: embedded, mem or nats://HOST:PORT. Default: embedded."`
-	Blobs   []string `name:"blobs" sep:"," help:"Stores as NAME=file:FOLDER or NAME=mem:. The first is the default. Default: local=file in the data folder."`
-	Scratch string   `name:"scratch" help:"Folder for files of running work. Default: in the data folder."`
+	Data          string   `name:"data" default:"data" help:"Folder for the embedded database, queue and objects."`
+	Listen        string   `name:"listen" default:"127.0.0.1:8080" help:"Address of the HTTP API."`
+	Roles         []string `name:"roles" default:"gateway,controller,worker,results" help:"Roles this process plays."`
+	State         string   `name:"state" help:"Database: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME. Default: sqlite in the data folder."`
+	Queue         string   `name:"queue" help:"Messages: embedded, mem or nats://HOST:PORT,nats://HOST:PORT. Default: embedded."`
+	QueueReplicas int      `name:"queue-replicas" help:"Copies of each stored message in a NATS cluster. Default: as many as there are addresses, at most 3."`
+	Blobs         []string `name:"blobs" sep:"," help:"Stores as NAME=file:FOLDER, NAME=s3://HOST?region=R or NAME=mem:. The first is the default. Default: local=file in the data folder."`
+	Scratch       string   `name:"scratch" help:"Folder for files of running work. Default: in the data folder."`
 
-	Cores  int    `name:"cores" help:"Cores the worker keeps busy. Default: all."`
-	Memory string `name:"memory" help:"Memory running work may be priced at, as 8GiB. Default: three quarters of the machine's."`
-	Most   int    `name:"most" default:"64" help:"Attempts a worker runs at once."`
-	Engine string `name:"engine" help:"Path of mediafn-engine. Default: beside this binary, then in PATH."`
+	Cores  int      `name:"cores" help:"Cores the worker keeps busy. Default: all."`
+	Memory string   `name:"memory" help:"Memory running work may be priced at, as 8GiB. Default: three quarters of the machine's."`
+	Most   int      `name:"most" default:"64" help:"Attempts a worker runs at once."`
+	Pools  []string `name:"pools" default:"cpu" help:"Pools the worker serves: cpu, gpu."`
+	Sizes  []string `name:"sizes" help:"Size classes the worker takes: small, medium, large. Default: all."`
+	Videos int      `name:"videos" default:"2" help:"Videos a worker carries at once. Slices count as a part of one each."`
+	Images int      `name:"images" default:"5" help:"Images a worker carries at once."`
+	GPU    int      `name:"gpu" help:"Cards the worker has."`
+	Engine string   `name:"engine" help:"Path of mediafn-engine. Default: beside this binary, then in PATH."`
 
 	Lease time.Duration `name:"lease" default:"15s" help:"Life of a grant between renewals."`
 	Tick  time.Duration `name:"tick" default:"1s" help:"Time between two looks of the reaper."`
 	Grace time.Duration `name:"grace" default:"20s" help:"Time for running work to finish at shutdown."`
+
+	Flows     string `name:"flows" help:"Folder with flow files beside those of this build; read again on SIGHUP."`
+	PublicURL string `name:"public-url" help:"Where outside services reach the API, for their callbacks. Default: http:// and the address it listens on."`
+	Ops       string `name:"ops" help:"Address of /metrics, /healthz and /readyz for processes without a gateway, and apart from the API."`
+	OTLP      string `name:"otlp" help:"Where traces go, as http://HOST:4318. Default: nowhere."`
 
 	EgressAllow []string        `name:"egress-allow" help:"Private addresses that may be fetched: CIDR, host or host:port."`
 	Secret      string          `name:"webhook-secret" help:"Signs webhooks: whsec_ and 24-64 bytes in base64."`
@@ -51,6 +62,8 @@ type Tenant struct {
 	Weight float64 `json:"weight"` // share of the machines beside other tenants; 0 = 1
 	Limit  int     `json:"limit"`  // running work at the most; 0 = no limit
 	Secret string  `json:"webhook_secret"`
+	// ResultQueue has every result of the tenant put into its result queue.
+	ResultQueue bool `json:"result_queue"`
 }
 
 var roleNames = []string{"gateway", "controller", "worker", "results"}
@@ -73,6 +86,12 @@ func (c *Config) Complete() error {
 	if c.Cores == 0 {
 		c.Cores = runtime.NumCPU()
 	}
+	if len(c.Pools) == 0 {
+		c.Pools = []string{"cpu"}
+	}
+	if c.QueueReplicas == 0 {
+		c.QueueReplicas = min(strings.Count(c.Queue, ",")+1, 3)
+	}
 	if c.Memory == "" {
 		c.Memory = fmt.Sprint(machineMemory() / 4 * 3)
 	}
@@ -90,6 +109,25 @@ func (c *Config) validate() error {
 	for _, r := range c.Roles {
 		if !slices.Contains(roleNames, r) {
 			fault("roles", "%q is none of %s", r, strings.Join(roleNames, ", "))
+		}
+	}
+	for _, p := range c.Pools {
+		if p != "cpu" && p != "gpu" {
+			fault("pools", "%q is none of cpu, gpu", p)
+		}
+	}
+	for _, s := range c.Sizes {
+		if s != "small" && s != "medium" && s != "large" {
+			fault("sizes", "%q is none of small, medium, large", s)
+		}
+	}
+	for _, n := range []struct {
+		name  string
+		value int
+		most  int
+	}{{"videos", c.Videos, 1000}, {"images", c.Images, 1000}, {"gpu", c.GPU, 64}, {"queue-replicas", c.QueueReplicas, 5}} {
+		if n.value < 0 || n.value > n.most {
+			fault(n.name, "%d is not 0–%d", n.value, n.most)
 		}
 	}
 	if c.Cores < 1 || c.Cores > 1024 {

@@ -41,6 +41,13 @@ func openState(ctx context.Context, c *Config) (*state.Store, error) {
 	return nil, errs.New(errs.Invalid, "config", "state: %q is no database this build knows (sqlite:PATH)", c.State)
 }
 
+// streams are what the roles keep in the queue beside plain messages.
+var streams = []queue.Stream{
+	{Name: job.StreamAnswers, Subjects: []string{job.StreamAnswers}, MaxAge: 24 * time.Hour, UntilAcked: true, Dedup: 2 * time.Minute},
+	{Name: job.StreamAnswered, Subjects: []string{job.StreamAnswered + ".*"}, MaxAge: 24 * time.Hour, UntilAcked: true, Dedup: 2 * time.Minute},
+	{Name: job.StreamResults, Subjects: []string{job.StreamResults + ".*"}, MaxAge: 7 * 24 * time.Hour, MaxBytes: 1 << 30, Dedup: 10 * time.Minute},
+}
+
 func openQueue(ctx context.Context, c *Config, log *slog.Logger) (*queue.Queue, error) {
 	conn, err := dialQueue(ctx, c, log)
 	if err != nil {
@@ -52,13 +59,12 @@ func openQueue(ctx context.Context, c *Config, log *slog.Logger) (*queue.Queue, 
 	if err != nil {
 		return nil, err
 	}
-	err = q.Declare(ctx, queue.Stream{
-		Name: job.StreamAnswers, Subjects: []string{job.StreamAnswers}, MaxAge: 24 * time.Hour, UntilAcked: true,
-		Dedup: 2 * time.Minute, Replicas: 1,
-	})
-	if err != nil {
-		_ = q.Close(ctx)
-		return nil, err
+	for _, s := range streams {
+		s.Replicas = max(c.QueueReplicas, 1)
+		if err := q.Declare(ctx, s); err != nil {
+			_ = q.Close(ctx)
+			return nil, err
+		}
 	}
 	return q, nil
 }

@@ -27,7 +27,7 @@ func TestDatabaseAway(t *testing.T) {
 		}
 		defer func() { _ = other.Close() }()
 		sql := func(text string) {
-			if _, err := other.Writer().ExecContext(context.Background(), text); err != nil {
+			if _, err := other.DB().ExecContext(context.Background(), text); err != nil {
 				t.Error(err)
 			}
 		}

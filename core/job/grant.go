@@ -5,6 +5,7 @@ import (
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/media"
 )
 
 // Schema is the version of the envelopes below. A receiver refuses a newer
@@ -14,14 +15,22 @@ const Schema = 1
 // Want is a worker's offer: what it can carry now. It is answered by Grants,
 // possibly none, when there is work or Wait is over.
 type Want struct {
-	Schema    int           `json:"schema"`
-	Worker    string        `json:"worker"`
-	Pools     []fn.Pool     `json:"pools"`
-	Functions []string      `json:"functions"` // name@version
-	Cores     int           `json:"cores"`     // free now
-	Memory    int64         `json:"memory"`    // bytes free now
-	Most      int           `json:"most"`      // grants at the most
-	Wait      time.Duration `json:"wait"`
+	Schema    int       `json:"schema"`
+	Worker    string    `json:"worker"`
+	Pools     []fn.Pool `json:"pools"`
+	Functions []string  `json:"functions"` // name@version
+	Cores     int       `json:"cores"`     // free now
+	Memory    int64     `json:"memory"`    // bytes free now
+	Most      int       `json:"most"`      // grants at the most
+	// Kinds bounds work by the kind of its primary input, beside cores and memory:
+	// how many videos and images it takes on now. A kind that is missing has no
+	// bound.
+	Kinds map[media.Kind]int `json:"kinds,omitempty"`
+	Sizes []string           `json:"sizes,omitempty"` // size classes it takes; empty = all
+	GPU   int                `json:"gpu,omitempty"`   // free cards
+	// Load is what the machine measured when the offer was made, for people.
+	Load Load          `json:"load"`
+	Wait time.Duration `json:"wait"`
 	// Seen counts the grants the worker has received in its life. An offer that
 	// has not seen the last ones speaks of room that is taken.
 	Seen int64 `json:"seen"`
@@ -39,7 +48,9 @@ type Grant struct {
 	Attempt int           `json:"attempt"` // fencing number
 	Tenant  string        `json:"tenant"`
 	Price   fn.Price      `json:"price"`
-	Lease   time.Duration `json:"lease"` // how long it lives between renewals
+	Kind    media.Kind    `json:"kind,omitempty"`
+	Subject string        `json:"subject,omitempty"` // to answer on; empty = StreamAnswers
+	Lease   time.Duration `json:"lease"`             // how long it lives between renewals
 	// Trace is the W3C traceparent of the request, if it had one.
 	Traceparent string `json:"traceparent,omitempty"`
 	Job         Job    `json:"job"`
@@ -57,6 +68,18 @@ type Answer struct {
 	Fault   *Fault   `json:"fault,omitempty"`
 	// Returned is set when the worker hands the work back unfinished.
 	Returned bool `json:"returned,omitempty"`
+	// Pending is set when the work has been given to an outside service, which
+	// will answer at the callback URL.
+	Pending bool `json:"pending,omitempty"`
+}
+
+// Load is what a worker's machine is under.
+type Load struct {
+	Cores    float64 `json:"cores"`    // it may use
+	Busy     float64 `json:"busy"`     // cores busy now, by anybody
+	Outside  float64 `json:"outside"`  // of them not by work of this worker
+	Pressure float64 `json:"pressure"` // share of time something waited for CPU (PSI, 10 s), 0–1
+	Memory   int64   `json:"memory"`   // bytes available
 }
 
 // Renewal keeps leases alive. A worker sends it only for work that makes

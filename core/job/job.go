@@ -32,6 +32,11 @@ type Job struct {
 	PreDownload bool      `json:"pre_download,omitempty"`
 	Threads     int       `json:"threads,omitempty"` // cores to keep busy; 0 = 1
 	Deadline    time.Time `json:"deadline,omitzero"` // zero = none
+	// Callback is where an outside service answers; empty unless the component is
+	// asynchronous. It carries its own token.
+	Callback string `json:"callback,omitempty"`
+	// Async has the controller fill in Callback with every grant.
+	Async bool `json:"async,omitempty"`
 }
 
 // Input is one thing that fills a slot: media at Ref, or a JSON document.

@@ -29,6 +29,8 @@ type Extra struct {
 	PreDownload *bool           `json:"pre_download,omitempty"`
 	Deadline    int64           `json:"deadline,omitempty"` // Unix milliseconds
 	UserData    json.RawMessage `json:"user_data,omitempty"`
+	// ResultQueue has the result put into the tenant's result queue too.
+	ResultQueue bool `json:"result_queue,omitempty"`
 }
 
 // Task is one request's row.
@@ -48,10 +50,12 @@ type Task struct {
 	Error      *Fault
 	Usage      fn.Usage
 	ReplyTo    string // gateway that waits for the end; empty = nobody
-	Version    int64  // changes with every write
-	CreatedAt  time.Time
-	StartedAt  time.Time
-	EndedAt    time.Time
+	// Traceparent is the W3C trace context of the request; empty = none.
+	Traceparent string
+	Version     int64 // changes with every write
+	CreatedAt   time.Time
+	StartedAt   time.Time
+	EndedAt     time.Time
 }
 
 // Fault is an error as stored and shown.
@@ -79,7 +83,13 @@ type Work struct {
 	LostBy    []string // workers that lost it
 	Trace     string   // current attempt
 	Worker    string
-	Price     fn.Price
+	Price     fn.Price        // what matching and deadlines count with
+	Declared  float64         // CPU seconds the function's own price says
+	Kind      media.Kind      // of the primary input: machines carry few videos and some images
+	Size      string          // size class, by price: small | medium | large
+	Class     string          // resolution class, under which prices are learned: "1080p"
+	Due       time.Time       // the caller's deadline; zero = none
+	Avoid     string          // worker that must not get it: it runs the same already
 	Job       json.RawMessage // job.Job without trace, threads and deadline
 	Outputs   []media.Object
 	Facts     json.RawMessage
@@ -97,7 +107,10 @@ type Work struct {
 
 // Grant completes the row's job for one attempt on one worker.
 func (w *Work) Grant(lease time.Duration, threads int) (job.Grant, error) {
-	g := job.Grant{Work: w.ID, Attempt: w.Attempt, Tenant: w.Tenant, Price: w.Price, Lease: lease}
+	g := job.Grant{
+		Work: w.ID, Attempt: w.Attempt, Tenant: w.Tenant, Price: w.Price, Kind: w.Kind, Lease: lease,
+		Subject: job.AnswerSubject(w.TaskID),
+	}
 	if err := json.Unmarshal(w.Job, &g.Job); err != nil {
 		return g, errs.New(errs.Internal, "grant", "%s: %w", w.ID, err)
 	}

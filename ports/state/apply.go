@@ -17,6 +17,7 @@ type Change struct {
 	Task    *task.Task // nil = unchanged; guarded by its Version, which grows by one
 	Insert  []task.Work
 	Update  []Guarded
+	Delete  []Guarded
 	Traces  []Trace
 	Posts   []Post
 	History []Note
@@ -24,7 +25,7 @@ type Change struct {
 
 // Empty reports whether the change writes nothing.
 func (c *Change) Empty() bool {
-	return c.Task == nil && len(c.Insert)+len(c.Update)+len(c.Traces)+len(c.Posts)+len(c.History) == 0
+	return c.Task == nil && len(c.Insert)+len(c.Update)+len(c.Delete)+len(c.Traces)+len(c.Posts)+len(c.History) == 0
 }
 
 // Guarded is a row as it should become, if it still is in the state and
@@ -33,6 +34,7 @@ type Guarded struct {
 	Work    task.Work
 	Was     task.State
 	Attempt int
+	Trace   string // the attempt's trace, where it is known; empty = not compared
 }
 
 // The nouns of a task's record, kept with its changes.
@@ -46,16 +48,22 @@ type (
 // was applied. A change whose guards no longer hold is a Conflict and writes
 // nothing.
 func (s *Store) Apply(ctx context.Context, changes []Change) []error {
+	const op = "state.apply"
 	result := make([]error, len(changes))
-	done := make(chan int, len(changes))
-	for i := range changes {
-		go func() {
-			result[i] = s.write(ctx, "state.apply", func(x *tx) error { return x.apply(&changes[i]) })
-			done <- i
-		}()
+	writes := make([]*write, len(changes))
+	for i := range changes { // all are queued before the first is waited for, so they share commits
+		w := &write{tx: tx{store: s}, done: make(chan struct{})}
+		if result[i] = w.apply(&changes[i]); result[i] == nil && len(w.statements) > 0 {
+			writes[i] = w
+			if result[i] = s.enqueue(ctx, w); result[i] != nil {
+				result[i], writes[i] = errs.Wrap(op, result[i]), nil
+			}
+		}
 	}
-	for range changes {
-		<-done
+	for i, w := range writes {
+		if w != nil {
+			result[i] = s.await(op, w, nil)
+		}
 	}
 	return result
 }
@@ -67,89 +75,94 @@ func (x *tx) apply(c *Change) error {
 		}
 	}
 	for i := range c.Insert {
-		if _, err := x.exec(`INSERT INTO work (`+workColumns+`)
- VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`, workArgs(&c.Insert[i])...); err != nil {
-			return err
-		}
+		x.exec(nil, insertWork, workArgs(&c.Insert[i])...)
 	}
 	for i := range c.Update {
-		if err := x.updateWork(&c.Update[i]); err != nil {
-			return err
-		}
+		x.updateWork(&c.Update[i])
+	}
+	for _, g := range c.Delete {
+		x.exec(still(&g), `DELETE FROM work WHERE id = ? AND attempt = ? AND state = ?`, g.Work.ID, g.Attempt, string(g.Was))
 	}
 	for _, t := range c.Traces {
-		if _, err := x.exec(`INSERT INTO traces (id, work_id, task_id, attempt, worker, outcome, error, usage, started_at, ended_at)
+		x.exec(nil, `INSERT INTO traces (id, work_id, task_id, attempt, worker, outcome, error, usage, started_at, ended_at)
  VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING`, t.ID, t.WorkID, t.TaskID, t.Attempt, t.Worker, t.Outcome,
-			text(t.Error), usage(t.Usage), ms(t.StartedAt), ms(t.EndedAt)); err != nil {
-			return err
-		}
+			text(t.Error), usage(t.Usage), ms(t.StartedAt), ms(t.EndedAt))
 	}
 	for _, p := range c.Posts {
-		if err := x.post(p); err != nil {
-			return err
-		}
+		x.post(p)
 	}
 	for _, n := range c.History {
-		if _, err := x.exec(`INSERT INTO history (id, task_id, work_id, kind, detail, at) VALUES (?,?,?,?,?,?)`,
-			task.NewID(), n.TaskID, n.WorkID, n.Kind, n.Detail, ms(n.At)); err != nil {
-			return err
-		}
+		x.exec(nil, `INSERT INTO history (id, task_id, work_id, kind, detail, at) VALUES (?,?,?,?,?,?)`,
+			task.NewID(), n.TaskID, n.WorkID, n.Kind, n.Detail, ms(n.At))
 	}
 	return nil
 }
 
+const insertWork = `INSERT INTO work (` + workColumns + `)
+ VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
+
 func (x *tx) updateTask(t *task.Task) error {
 	request, err := json.Marshal(t.Request)
 	if err != nil {
-		return err
+		return errs.As(errs.Internal, "state", err)
 	}
-	n, err := x.exec(`UPDATE tasks SET generation = ?, priority = ?, request = ?, state = ?, ending = ?, status = ?, call_slots = ?,
+	x.exec(func(n int64) error {
+		if n == 0 {
+			return errs.New(errs.Conflict, "state", "task %s changed in between", t.ID)
+		}
+		return nil
+	}, `UPDATE tasks SET generation = ?, priority = ?, request = ?, state = ?, ending = ?, status = ?, call_slots = ?,
  ret_slots = ?, outputs = ?, report = ?, error = ?, usage = ?, reply_to = ?, version = version + 1, started_at = ?, ended_at = ?
  WHERE id = ? AND version = ?`,
 		t.Generation, t.Request.Priority, string(request), string(t.State), string(t.Ending), t.Status, t.Call.String(),
 		t.Ret.String(), text(t.Outputs), nullable(t.Report), text(t.Error), usage(t.Usage), t.ReplyTo, ms(t.StartedAt), ms(t.EndedAt),
 		t.ID, t.Version)
-	if err == nil && n == 0 {
-		err = errs.New(errs.Conflict, "state", "task %s changed in between", t.ID)
-	}
-	return err
+	return nil
 }
 
-func (x *tx) updateWork(g *Guarded) error {
+func (x *tx) updateWork(g *Guarded) {
 	w := &g.Work
 	lostBy := ""
 	if len(w.LostBy) > 0 {
 		lostBy = text(w.LostBy).String
 	}
-	n, err := x.exec(`UPDATE work SET priority = ?, state = ?, attempt = ?, failures = ?, losses = ?, lost_by = ?, trace = ?, worker = ?,
+	x.exec(still(g), `UPDATE work SET priority = ?, state = ?, attempt = ?, failures = ?, losses = ?, lost_by = ?, trace = ?, worker = ?,
  outputs = ?, facts = ?, usage = ?, error = ?, not_before = ?, started_at = ?, lease_till = ?, deadline = ?, ended_at = ?
- WHERE id = ? AND attempt = ? AND state = ?`,
+ WHERE id = ? AND attempt = ? AND state = ? AND (trace = ? OR ? = '')`,
 		w.Priority, string(w.State), w.Attempt, w.Failures, w.Losses, lostBy, w.Trace, w.Worker,
 		text(w.Outputs), nullable(w.Facts), usage(w.Usage), text(w.Error), ms(w.NotBefore), ms(w.StartedAt), ms(w.LeaseTill),
-		ms(w.Deadline), ms(w.EndedAt), w.ID, g.Attempt, string(g.Was))
-	if err == nil && n == 0 {
-		err = errs.New(errs.Conflict, "state", "%s is no longer %s at attempt %d", w.ID, g.Was, g.Attempt)
+		ms(w.Deadline), ms(w.EndedAt), w.ID, g.Attempt, string(g.Was), g.Trace, g.Trace)
+}
+
+// still is the check of a guarded write to a row.
+func still(g *Guarded) func(int64) error {
+	return func(n int64) error {
+		if n == 0 {
+			return errs.New(errs.Conflict, "state", "%s is no longer %s at attempt %d", g.Work.ID, g.Was, g.Attempt)
+		}
+		return nil
 	}
-	return err
 }
 
 // Renew prolongs leases and returns the trace ids that are refused, because
 // the work is no longer that attempt's.
 func (s *Store) Renew(ctx context.Context, traces map[string]string, till time.Time) (refused []string, err error) {
-	err = s.write(ctx, "state.renew", func(x *tx) error {
-		refused = nil
+	kept := make(map[string]bool, len(traces))
+	err = s.write(ctx, "state.renew", func(x *tx) {
 		for trace, work := range traces {
-			n, err := x.exec(`UPDATE work SET lease_till = ? WHERE id = ? AND trace = ? AND state = 'running'`, ms(till), work, trace)
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				refused = append(refused, trace)
-			}
+			x.exec(func(n int64) error { kept[trace] = n > 0; return nil },
+				`UPDATE work SET lease_till = ? WHERE id = ? AND trace = ? AND state = 'running'`, ms(till), work, trace)
 		}
-		return nil
 	})
-	return refused, err
+	if err != nil {
+		return nil, err
+	}
+	for trace := range traces {
+		if !kept[trace] {
+			refused = append(refused, trace)
+		}
+	}
+	return refused, nil
 }
 
 // ReadyWork lists work of a pool that may be granted, most urgent first, then

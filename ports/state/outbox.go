@@ -27,12 +27,12 @@ type PostKind string
 const (
 	Webhook PostKind = "webhook" // tell the caller's notify_url
 	Sweep   PostKind = "sweep"   // delete what an ended task leaves behind
+	Result  PostKind = "result"  // put the callback into the tenant's result queue
 )
 
-func (x *tx) post(p Post) error {
-	_, err := x.exec(`INSERT INTO outbox (id, task_id, kind, body, target, attempt, not_before, created_at) VALUES (?,?,?,?,?,?,?,?)`,
+func (x *tx) post(p Post) {
+	x.exec(nil, `INSERT INTO outbox (id, task_id, kind, body, target, attempt, not_before, created_at) VALUES (?,?,?,?,?,?,?,?)`,
 		p.ID, p.TaskID, string(p.Kind), p.Body, p.Target, p.Attempt, ms(p.NotBefore), ms(p.CreatedAt))
-	return err
 }
 
 // Posts lists posts of a kind that are due, oldest first.
@@ -47,11 +47,10 @@ func (s *Store) Posts(ctx context.Context, kind PostKind, now time.Time, limit i
 // returns false if somebody took or settled it since it was read. A taker that
 // dies leaves it to be tried again then.
 func (s *Store) Claim(ctx context.Context, p Post, till time.Time) (mine bool, err error) {
-	err = s.write(ctx, "state.claim", func(x *tx) error {
-		n, err := x.exec(`UPDATE outbox SET not_before = ? WHERE id = ? AND attempt = ? AND not_before = ?`,
+	err = s.write(ctx, "state.claim", func(x *tx) {
+		x.exec(func(n int64) error { mine = n == 1; return nil },
+			`UPDATE outbox SET not_before = ? WHERE id = ? AND attempt = ? AND not_before = ?`,
 			ms(till), p.ID, p.Attempt, ms(p.NotBefore))
-		mine = n == 1
-		return err
 	})
 	return mine && err == nil, err
 }
@@ -74,20 +73,17 @@ func scanPost(rows *sql.Rows) (p Post, err error) {
 // Settle ends a post, or, when again is not zero, has it tried again then. The
 // log line, if any, is kept with it.
 func (s *Store) Settle(ctx context.Context, p Post, again time.Time, log *Delivery) error {
-	return s.write(ctx, "state.settle", func(x *tx) error {
+	return s.write(ctx, "state.settle", func(x *tx) {
 		if log != nil {
-			if _, err := x.exec(`INSERT INTO deliveries (id, task_id, webhook_id, url, attempt, status, error, at, took)
+			x.exec(nil, `INSERT INTO deliveries (id, task_id, webhook_id, url, attempt, status, error, at, took)
  VALUES (?,?,?,?,?,?,?,?,?)`, task.NewID(), log.TaskID, log.WebhookID, log.URL, log.Attempt, log.Status, log.Error,
-				ms(log.At), log.Took.Milliseconds()); err != nil {
-				return err
-			}
+				ms(log.At), log.Took.Milliseconds())
 		}
 		if again.IsZero() {
-			_, err := x.exec(`DELETE FROM outbox WHERE id = ?`, p.ID)
-			return err
+			x.exec(nil, `DELETE FROM outbox WHERE id = ?`, p.ID)
+			return
 		}
-		_, err := x.exec(`UPDATE outbox SET attempt = ?, not_before = ? WHERE id = ?`, p.Attempt+1, ms(again), p.ID)
-		return err
+		x.exec(nil, `UPDATE outbox SET attempt = ?, not_before = ? WHERE id = ?`, p.Attempt+1, ms(again), p.ID)
 	})
 }
 
@@ -136,10 +132,9 @@ func (s *Store) History(ctx context.Context, taskID string) ([]Note, error) {
 
 // PutFlow keeps a version of a flow, so that a running task keeps its own.
 func (s *Store) PutFlow(ctx context.Context, name, version, body string, now time.Time) error {
-	return s.write(ctx, "state.flow", func(x *tx) error {
-		_, err := x.exec(`INSERT INTO flows (name, version, body, created_at) VALUES (?,?,?,?) ON CONFLICT (name, version) DO NOTHING`,
+	return s.write(ctx, "state.flow", func(x *tx) {
+		x.exec(nil, `INSERT INTO flows (name, version, body, created_at) VALUES (?,?,?,?) ON CONFLICT (name, version) DO NOTHING`,
 			name, version, body, ms(now))
-		return err
 	})
 }
 

@@ -3,6 +3,7 @@ package state
 import (
 	"database/sql"
 	"encoding/json"
+	"math"
 	"time"
 
 	"github.com/mediafn/mediafn/core/fn"
@@ -23,6 +24,14 @@ func at(ms int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms).UTC()
+}
+
+// due is ms for a deadline: none sorts behind all.
+func due(t time.Time) int64 {
+	if t.IsZero() {
+		return math.MaxInt64
+	}
+	return t.UnixMilli()
 }
 
 // text renders a value as JSON for a nullable column. Empty values are NULL.
@@ -59,14 +68,15 @@ func decode(s sql.NullString, v any, err *error) {
 }
 
 const taskColumns = `id, tenant, generation, request, flow, flow_ver, state, ending, status, call_slots,
- ret_slots, outputs, report, error, usage, reply_to, version, created_at, started_at, ended_at`
+ ret_slots, outputs, report, error, usage, reply_to, version, created_at, started_at, ended_at, traceparent`
 
 func scanTask(rows *sql.Rows) (t task.Task, err error) {
 	var request, call, ret string
 	var outputs, report, fault, used sql.NullString
 	var created, started, ended int64
 	if err := rows.Scan(&t.ID, &t.Tenant, &t.Generation, &request, &t.Flow, &t.FlowVer, &t.State, &t.Ending,
-		&t.Status, &call, &ret, &outputs, &report, &fault, &used, &t.ReplyTo, &t.Version, &created, &started, &ended); err != nil {
+		&t.Status, &call, &ret, &outputs, &report, &fault, &used, &t.ReplyTo, &t.Version, &created, &started, &ended,
+		&t.Traceparent); err != nil {
 		return t, err
 	}
 	if t.Call, err = task.ParseSlots(call); err != nil {
@@ -86,15 +96,16 @@ func scanTask(rows *sql.Rows) (t task.Task, err error) {
 
 const workColumns = `id, task_id, component, ord, tenant, priority, pool, fn, fn_version, state, attempt, failures,
  losses, lost_by, trace, worker, price, job, outputs, facts, usage, error, fail_limit, timeout, created_at, not_before,
- started_at, lease_till, deadline, ended_at`
+ started_at, lease_till, deadline, ended_at, kind, size, class, declared, due, avoid`
 
 func scanWork(rows *sql.Rows) (w task.Work, err error) {
 	var lostBy, price string
 	var jobText, outputs, facts, used, fault sql.NullString
-	var timeout, created, notBefore, started, lease, deadline, ended int64
+	var timeout, created, notBefore, started, lease, deadline, ended, dueAt int64
 	if err := rows.Scan(&w.ID, &w.TaskID, &w.Component, &w.Order, &w.Tenant, &w.Priority, &w.Pool, &w.Fn, &w.FnVersion,
 		&w.State, &w.Attempt, &w.Failures, &w.Losses, &lostBy, &w.Trace, &w.Worker, &price, &jobText, &outputs, &facts,
-		&used, &fault, &w.Limit, &timeout, &created, &notBefore, &started, &lease, &deadline, &ended); err != nil {
+		&used, &fault, &w.Limit, &timeout, &created, &notBefore, &started, &lease, &deadline, &ended,
+		&w.Kind, &w.Size, &w.Class, &w.Declared, &dueAt, &w.Avoid); err != nil {
 		return w, err
 	}
 	if lostBy != "" {
@@ -108,6 +119,9 @@ func scanWork(rows *sql.Rows) (w task.Work, err error) {
 	w.Timeout = time.Duration(timeout) * time.Millisecond
 	w.CreatedAt, w.NotBefore, w.StartedAt = at(created), at(notBefore), at(started)
 	w.LeaseTill, w.Deadline, w.EndedAt = at(lease), at(deadline), at(ended)
+	if dueAt != math.MaxInt64 {
+		w.Due = at(dueAt)
+	}
 	return w, err
 }
 
@@ -123,11 +137,17 @@ func workArgs(w *task.Work) []any {
 	return []any{w.ID, w.TaskID, w.Component, w.Order, w.Tenant, w.Priority, string(w.Pool), w.Fn, w.FnVersion, string(w.State),
 		w.Attempt, w.Failures, w.Losses, lostBy, w.Trace, w.Worker, price, nullable(w.Job), text(w.Outputs), nullable(w.Facts),
 		usage(w.Usage), text(w.Error), w.Limit, w.Timeout.Milliseconds(), ms(w.CreatedAt), ms(w.NotBefore), ms(w.StartedAt),
-		ms(w.LeaseTill), ms(w.Deadline), ms(w.EndedAt)}
+		ms(w.LeaseTill), ms(w.Deadline), ms(w.EndedAt), string(w.Kind), w.Size, w.Class, w.Declared, due(w.Due), w.Avoid}
 }
 
 func nullable(raw json.RawMessage) sql.NullString {
 	return sql.NullString{String: string(raw), Valid: len(raw) > 0}
+}
+
+func scanMoment(rows *sql.Rows) (time.Time, error) {
+	var ms int64
+	err := rows.Scan(&ms)
+	return time.UnixMilli(ms), err
 }
 
 // collect scans all rows and closes them.

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
@@ -28,16 +29,18 @@ var migrations embed.FS
 
 // Store is the portable type. Methods may be called concurrently.
 type Store struct {
-	driver   driver.Driver
-	writes   chan *write
-	closing  chan struct{} // closed when Close begins
-	stopped  chan struct{} // closed when no writer is left
-	writers  sync.WaitGroup
-	once     sync.Once
-	postgres bool
+	driver  driver.Driver
+	caps    driver.Caps
+	writes  chan *write
+	closing chan struct{} // closed when Close begins
+	stopped chan struct{} // closed when no writer is left
+	writers sync.WaitGroup
+	once    sync.Once
+	clock   atomic.Pointer[reading]
 
-	mu    sync.Mutex
-	stmts map[string]*sql.Stmt // of the reader pool
+	mu      sync.Mutex
+	stmts   map[string]*sql.Stmt // of the pool
+	rebound sync.Map             // query → with the driver's placeholders
 }
 
 // New takes over a driver, brings the schema up to date and starts writing.
@@ -53,10 +56,13 @@ func New(ctx context.Context, d driver.Driver) (*Store, error) {
 		return nil, errs.New(errs.Internal, "state.migrate", "%w", err)
 	}
 	s := &Store{
-		driver: d, writes: make(chan *write, 1024), closing: make(chan struct{}), stopped: make(chan struct{}),
-		postgres: d.Dialect() == "postgres", stmts: map[string]*sql.Stmt{},
+		driver: d, caps: d.Caps(), writes: make(chan *write, 1024), closing: make(chan struct{}), stopped: make(chan struct{}),
+		stmts: map[string]*sql.Stmt{},
 	}
-	for range d.Writers() {
+	if err := s.Sync(ctx); err != nil {
+		return nil, errs.Wrap("state.new", err)
+	}
+	for range s.caps.Writers {
 		s.writers.Add(1)
 		go s.writeLoop()
 	}
@@ -68,7 +74,7 @@ func migrate(ctx context.Context, d driver.Driver) error {
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(database.Dialect(d.Dialect()), d.Writer(), dir)
+	p, err := goose.NewProvider(database.Dialect(d.Caps().Dialect), d.DB(), dir)
 	if err != nil {
 		return err
 	}
@@ -93,7 +99,7 @@ func (s *Store) Close() error {
 
 // Ping tells whether the database answers.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.driver.Reader().PingContext(ctx); err != nil {
+	if err := s.driver.DB().PingContext(ctx); err != nil {
 		return classify("state.ping", err)
 	}
 	return nil
@@ -106,7 +112,7 @@ func (s *Store) query(ctx context.Context, query string, args ...any) (*sql.Rows
 	s.mu.Unlock()
 	if !ok {
 		var err error
-		if st, err = s.driver.Reader().PrepareContext(ctx, s.rebind(query)); err != nil {
+		if st, err = s.driver.DB().PrepareContext(ctx, s.rebind(query)); err != nil {
 			return nil, err
 		}
 		s.mu.Lock()
@@ -123,8 +129,11 @@ func (s *Store) query(ctx context.Context, query string, args ...any) (*sql.Rows
 // rebind turns ? placeholders into the numbered ones PostgreSQL wants. No
 // query of this package has a ? of another meaning.
 func (s *Store) rebind(query string) string {
-	if !s.postgres {
+	if !s.caps.Numbered {
 		return query
+	}
+	if had, ok := s.rebound.Load(query); ok {
+		return had.(string)
 	}
 	var b strings.Builder
 	n := 0
@@ -136,6 +145,7 @@ func (s *Store) rebind(query string) string {
 		}
 		b.WriteRune(r)
 	}
+	s.rebound.Store(query, b.String()) // queries are constants of this package, so they are few
 	return b.String()
 }
 

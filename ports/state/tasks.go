@@ -22,17 +22,12 @@ func (s *Store) Submit(ctx context.Context, t task.Task) (stored task.Task, exis
 		return t, false, errs.New(errs.Internal, "state.submit", "%w", err)
 	}
 	digest := Digest(t.Request)
-	err = s.write(ctx, "state.submit", func(x *tx) error {
-		n, err := x.exec(`INSERT INTO tasks (id, tenant, msg_id, digest, cmd, flow, flow_ver, generation, priority, request,
- state, ending, status, call_slots, ret_slots, reply_to, version, created_at, started_at, ended_at)
- VALUES (?,?,?,?,?,?,?,?,?,?,?,'','','','',?,1,?,0,0) ON CONFLICT (tenant, msg_id) DO NOTHING`,
+	err = s.write(ctx, "state.submit", func(x *tx) {
+		x.exec(func(n int64) error { existed = n == 0; return nil }, `INSERT INTO tasks (id, tenant, msg_id, digest, cmd, flow, flow_ver, generation, priority, request,
+ state, ending, status, call_slots, ret_slots, reply_to, version, created_at, started_at, ended_at, traceparent)
+ VALUES (?,?,?,?,?,?,?,?,?,?,?,'','','','',?,1,?,0,0,?) ON CONFLICT (tenant, msg_id) DO NOTHING`,
 			t.ID, t.Tenant, t.Request.MsgID, digest, t.Request.Cmd, t.Flow, t.FlowVer, t.Generation, t.Request.Priority,
-			string(request), string(task.Queued), t.ReplyTo, ms(t.CreatedAt))
-		if err != nil {
-			return err
-		}
-		existed = n == 0
-		return nil
+			string(request), string(task.Queued), t.ReplyTo, ms(t.CreatedAt), t.Traceparent)
 	})
 	if err != nil || !existed {
 		t.State, t.Version = task.Queued, 1

@@ -2,94 +2,67 @@ package state
 
 import (
 	"context"
-	"database/sql"
+	"errors"
 
 	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/ports/state/driver"
 )
 
 // maxBatch bounds how many callers share one commit.
 const maxBatch = 256
 
-// write is one caller's part of a group commit.
+// write is one caller's part of a group commit: statements, and what is made
+// of the number of rows each touched.
 type write struct {
-	ctx  context.Context
-	do   func(*tx) error
+	tx
 	err  error
 	done chan struct{}
 }
 
-// tx is a transaction shared by a batch. It runs on a connection that belongs
-// to one write loop, whose prepared statements live as long as the connection.
+// tx collects the statements of one write.
 type tx struct {
-	ctx  context.Context
-	conn *writeConn
+	store      *Store
+	statements []driver.Statement
+	checks     []func(rows int64) error // nil: any number will do
 }
 
-type writeConn struct {
-	store *Store
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
+// exec adds a statement. check sees how many rows it touched; its error undoes
+// the whole write, and only it. It may be called more than once.
+func (x *tx) exec(check func(rows int64) error, query string, args ...any) {
+	x.statements = append(x.statements, driver.Statement{SQL: x.store.rebind(query), Args: args})
+	x.checks = append(x.checks, check)
 }
 
-func (c *writeConn) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
-	if st, ok := c.stmts[query]; ok {
-		return st, nil
-	}
-	st, err := c.conn.PrepareContext(ctx, c.store.rebind(query))
-	if err != nil {
-		return nil, err
-	}
-	c.stmts[query] = st
-	return st, nil
-}
-
-func (c *writeConn) close() {
-	if c.conn == nil {
-		return
-	}
-	for _, st := range c.stmts {
-		_ = st.Close()
-	}
-	_ = c.conn.Close()
-	c.conn, c.stmts = nil, nil
-}
-
-// open takes a connection from the pool if there is none.
-func (c *writeConn) open(ctx context.Context) (err error) {
-	if c.conn != nil {
+// write carries out what build adds to a transaction that it may share with
+// other callers, and returns when that has committed. If a statement or a
+// check fails nothing of this write stays, while the others' writes do.
+func (s *Store) write(ctx context.Context, op string, build func(*tx)) error {
+	w := &write{tx: tx{store: s}, done: make(chan struct{})}
+	build(&w.tx)
+	if len(w.statements) == 0 {
 		return nil
 	}
-	c.stmts = map[string]*sql.Stmt{}
-	c.conn, err = c.store.driver.Writer().Conn(ctx)
-	return err
+	return s.await(op, w, s.enqueue(ctx, w))
 }
 
-func (t *tx) exec(query string, args ...any) (int64, error) {
-	st, err := t.conn.prepare(t.ctx, query)
-	if err != nil {
-		return 0, err
-	}
-	res, err := st.ExecContext(t.ctx, args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
-}
-
-// write runs do inside a transaction that it may share with other callers, and
-// returns when that has committed. If do returns an error nothing it wrote
-// stays, while the others' writes do. do may be run twice and must not wait
-// for anything but the database.
-func (s *Store) write(ctx context.Context, op string, do func(*tx) error) error {
-	w := &write{ctx: ctx, do: do, done: make(chan struct{})}
+func (s *Store) enqueue(ctx context.Context, w *write) error {
 	select {
 	case s.writes <- w:
+		return nil
 	case <-ctx.Done():
-		return errs.Wrap(op, ctx.Err())
+		return ctx.Err()
 	case <-s.closing:
-		return errs.New(errs.Transient, op, "the store is closed")
+		return errs.New(errs.Transient, "state", "the store is closed")
 	}
-	select { // once queued it is quick; leaving early would hide whether it committed
+}
+
+// await waits for a write that was queued: it is quick then, and leaving early
+// would hide whether it committed.
+func (s *Store) await(op string, w *write, queued error) error {
+	if queued != nil {
+		return errs.Wrap(op, queued)
+	}
+	select {
 	case <-w.done:
 	case <-s.stopped:
 		select {
@@ -103,12 +76,12 @@ func (s *Store) write(ctx context.Context, op string, do func(*tx) error) error 
 
 func (s *Store) writeLoop() {
 	defer s.writers.Done()
-	conn := &writeConn{store: s}
-	defer conn.close()
+	c := &writer{driver: s.driver}
+	defer c.close()
 	for {
 		select {
 		case w := <-s.writes:
-			s.commit(conn, s.collect(w))
+			c.commit(s.collect(w))
 		case <-s.closing:
 			for {
 				select {
@@ -138,61 +111,112 @@ func (s *Store) collect(first *write) []*write {
 	return batch
 }
 
-// commit runs a batch. If the shared transaction fails as a whole, each write
-// is tried in a transaction of its own, so that nobody fails for another.
-func (s *Store) commit(conn *writeConn, batch []*write) {
-	err := conn.run(batch)
-	if err != nil && len(batch) > 1 {
-		for _, w := range batch {
-			s.commit(conn, []*write{w})
-		}
-		return
+// writer commits batches on one connection of the driver.
+type writer struct {
+	driver driver.Driver
+	conn   driver.Writer
+}
+
+func (c *writer) close() {
+	if c.conn != nil {
+		_ = c.conn.Close()
+		c.conn = nil
 	}
-	for _, w := range batch {
-		if err != nil {
-			w.err = err
+}
+
+// commit writes a batch and tells everybody. There are no savepoints: a write
+// whose statement or check fails is taken out, and the others begin again
+// without it, which is rare and cheaper than two more statements a write.
+func (c *writer) commit(batch []*write) {
+	fresh := false
+	for len(batch) > 0 {
+		sound, err := c.try(batch)
+		switch {
+		case err != nil && !fresh: // the connection, the disk, a deadlock: nobody is to blame
+			c.close()
+			fresh = true
+		case err != nil:
+			c.close()
+			for _, w := range batch {
+				w.err = err
+			}
+			finish(batch)
+			return
+		case len(sound) == len(batch):
+			finish(batch)
+			return
+		default:
+			batch = sound
 		}
+	}
+}
+
+func finish(batch []*write) {
+	for _, w := range batch {
 		close(w.done)
 	}
 }
 
-// run does one transaction. Errors of single writes stay with them; an error
-// of the transaction itself is returned, and the connection given up.
-func (c *writeConn) run(batch []*write) (err error) {
+// try runs one transaction. Without a fault everything is committed and all
+// writes come back. Writes that had a fault of their own are told, and the
+// others come back uncommitted. An error is nobody's fault; nobody was told.
+func (c *writer) try(batch []*write) (sound []*write, err error) {
 	ctx := context.Background() // a caller's end must not abort the others' commit
-	if err := c.open(ctx); err != nil {
-		return err
-	}
-	t := &tx{ctx: ctx, conn: c}
-	if _, err := t.exec(c.store.begin()); err != nil {
-		c.close()
-		return err
-	}
-	defer func() {
+	if c.conn == nil {
+		conn, err := c.driver.Writer(ctx)
 		if err != nil {
-			_, _ = t.exec("ROLLBACK")
-			c.close()
+			return nil, err
 		}
-	}()
+		c.conn = conn
+	}
+	var all []driver.Statement
 	for _, w := range batch {
-		if _, err := t.exec("SAVEPOINT one"); err != nil {
-			return err
+		w.err = nil
+		all = append(all, w.statements...)
+	}
+	affected, err := c.conn.Run(ctx, all)
+	if err == nil && len(affected) == len(all) {
+		if sound = judge(batch, affected, nil); len(sound) == len(batch) {
+			return sound, c.conn.End(ctx, true)
 		}
-		undo := "RELEASE SAVEPOINT one"
-		if w.err = w.do(t); w.err != nil {
-			undo = "ROLLBACK TO SAVEPOINT one"
-		}
-		if _, err := t.exec(undo); err != nil {
-			return err
+	} else if err == nil || len(affected) >= len(all) || errs.Is(classify("state", err), errs.Transient) {
+		return nil, errs.As(errs.Transient, "state", errors.Join(err, c.conn.End(ctx, false)))
+	} else {
+		sound = judge(batch, affected, err)
+	}
+	if err := c.conn.End(ctx, false); err != nil {
+		return nil, err
+	}
+	var faulty []*write
+	for _, w := range batch {
+		if w.err != nil {
+			faulty = append(faulty, w)
 		}
 	}
-	_, err = t.exec("COMMIT")
-	return err
+	finish(faulty)
+	return sound, nil
 }
 
-func (s *Store) begin() string {
-	if s.postgres {
-		return "BEGIN"
+// judge gives every write its own error: of the statement that failed, or of
+// a check. It returns the writes without one.
+func judge(batch []*write, affected []int64, failed error) (sound []*write) {
+	at := 0
+	for _, w := range batch {
+		for i, check := range w.checks {
+			n := at + i
+			if n > len(affected) || w.err != nil {
+				break
+			}
+			if n == len(affected) {
+				w.err = failed
+			} else if check != nil {
+				w.err = check(affected[n])
+			}
+		}
+		at += len(w.checks)
+		if w.err == nil {
+			sound = append(sound, w)
+		}
 	}
-	return "BEGIN IMMEDIATE"
+	return sound
 }

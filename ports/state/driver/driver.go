@@ -7,23 +7,49 @@ import (
 )
 
 // Driver opens one database. All SQL is written once, in ports/state, with ?
-// placeholders; a driver connects and classifies.
+// placeholders that Rebind translates; a driver connects, runs batches and
+// classifies.
 //
-// Methods may be called concurrently. Writer and Reader return the same pools
-// for the driver's life.
+// Methods may be called concurrently. DB returns the same pool for the
+// driver's life.
 type Driver interface {
-	// Writer is the pool that transactions are run on. A transaction that has
-	// committed on it survives power loss.
-	Writer() *sql.DB
-	// Reader is the pool for queries outside transactions; it sees everything
-	// committed before the query began.
-	Reader() *sql.DB
-	// Dialect is goose's name of the SQL dialect: "sqlite3" or "postgres".
-	Dialect() string
-	// Writers is how many transactions may run at once: 1 for SQLite.
-	Writers() int
+	// DB is the pool for queries outside transactions, which see everything
+	// committed before they began, and for migrations.
+	DB() *sql.DB
+	// Caps says what the technology is like.
+	Caps() Caps
+	// Writer opens a connection for one writer.
+	Writer(ctx context.Context) (Writer, error)
 	// Lock keeps other processes from migrating until unlock is called.
 	Lock(ctx context.Context) (unlock func(), err error)
-	// Close closes both pools.
+	// Close closes the pool and every writer.
+	Close() error
+}
+
+// Caps describes a technology.
+type Caps struct {
+	Dialect  string // goose's name: "sqlite3" or "postgres"
+	Writers  int    // transactions that may run at once: 1 for SQLite
+	Numbered bool   // placeholders are $1, $2 … instead of ?
+	Now      string // SQL expression: the database's time in Unix milliseconds; empty = it has ours
+}
+
+// Statement is one write of a transaction.
+type Statement struct {
+	SQL  string // with the driver's placeholders
+	Args []any
+}
+
+// Writer runs transactions, one at a time. It belongs to one goroutine.
+type Writer interface {
+	// Run begins a transaction and carries out statements in order, stopping at
+	// the first that fails. affected has the number of rows of each that was
+	// carried out; len(affected) is therefore the index of the one that failed.
+	// Whatever it returns, the transaction stays open until End.
+	Run(ctx context.Context, statements []Statement) (affected []int64, err error)
+	// End commits or rolls back. A commit that returned nil survives power loss;
+	// one that failed may have happened.
+	End(ctx context.Context, commit bool) error
+	// Close gives the connection up; an open transaction is rolled back.
 	Close() error
 }

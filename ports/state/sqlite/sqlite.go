@@ -28,8 +28,7 @@ func Open(path string) (driver.Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	writer.SetMaxOpenConns(1)
-	reader, err := open(path, "deferred", "query_only(1)")
+	reader, err := open(path, "deferred", "synchronous(full)")
 	if err != nil {
 		_ = writer.Close()
 		return nil, err
@@ -52,10 +51,11 @@ func open(path, lock string, pragmas ...string) (*sql.DB, error) {
 	return handle, nil
 }
 
-func (d *db) Writer() *sql.DB { return d.writer }
-func (d *db) Reader() *sql.DB { return d.reader }
-func (d *db) Dialect() string { return "sqlite3" }
-func (d *db) Writers() int    { return 1 }
+func (d *db) DB() *sql.DB { return d.reader }
+
+func (d *db) Caps() driver.Caps {
+	return driver.Caps{Dialect: "sqlite3", Writers: 1}
+}
 
 // Lock does nothing: the file belongs to one process.
 func (d *db) Lock(context.Context) (func(), error) { return func() {}, nil }
