@@ -124,10 +124,13 @@ func (l *Local) heard(ctx context.Context) error {
 	if err != nil {
 		return errs.As(errs.Internal, "local", err)
 	}
-	for _, subject := range []string{job.SubjectRenew, job.SubjectTask, job.SubjectWant} {
+	const nobody = "nobody" // as the id of a task
+	for subject, body := range map[string][]byte{
+		job.SubjectRenew: nothing, job.TaskSubject(nobody): []byte(nobody), job.SubjectWant: nothing,
+	} {
 		for {
 			brief, cancel := context.WithTimeout(ctx, 2*time.Millisecond)
-			_, err := l.app.parts.queue.Request(brief, subject, nothing)
+			_, err := l.app.parts.queue.Request(brief, subject, body)
 			cancel()
 			if ctx.Err() != nil {
 				return nil // stopped before it began

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/queue"
 )
 
@@ -22,9 +23,10 @@ func (c *Controller) listen(ctx context.Context) (*errgroup.Group, func(), error
 		}
 	}
 	for subject, handler := range map[string]queue.Handler{
-		job.SubjectTask:  func(ctx context.Context, m queue.Message) { c.pass(ctx, message{taskID: string(m.Data)}) },
-		job.SubjectWant:  c.onWant,
-		job.SubjectRenew: c.onRenew,
+		job.SubjectTask:        c.onTask, // of gateways that know no partitions
+		job.SubjectTask + ".*": c.onTask,
+		job.SubjectWant:        c.onWant,
+		job.SubjectRenew:       c.onRenew,
 	} {
 		s, err := c.parts.Queue.Subscribe(ctx, subject, "controller", handler)
 		if err != nil {
@@ -42,6 +44,15 @@ func (c *Controller) pass(ctx context.Context, m message) {
 	case c.inbox <- m:
 	case <-ctx.Done():
 	}
+}
+
+func (c *Controller) onTask(ctx context.Context, m queue.Message) {
+	id, _, err := task.ParseAnnouncement(m.Data)
+	if err != nil {
+		c.parts.Log.Warn("wake-up not understood", "err", err)
+		return
+	}
+	c.pass(ctx, message{taskID: id})
 }
 
 func (c *Controller) onWant(ctx context.Context, m queue.Message) {

@@ -244,7 +244,13 @@ func TestSyncWait(t *testing.T) {
 		}
 	}()
 	woken := make(chan string, 9)
-	sub, err := r.queue.Subscribe(t.Context(), job.SubjectTask, "", func(_ context.Context, m queue.Message) { woken <- string(m.Data) })
+	sub, err := r.queue.Subscribe(t.Context(), job.SubjectTask+".*", "", func(_ context.Context, m queue.Message) {
+		id, announced, err := task.ParseAnnouncement(m.Data)
+		if err != nil || announced == nil || announced.Request.Cmd != "t.work" || m.Subject != job.TaskSubject(id) {
+			t.Errorf("announced on %s: %s, %v", m.Subject, m.Data, err)
+		}
+		woken <- id
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

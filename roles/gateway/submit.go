@@ -53,7 +53,7 @@ func (g *Gateway) accept(w http.ResponseWriter, r *http.Request, tenant string, 
 	}
 	g.parts.Reached("accepted")
 	// A client that hangs up now must not keep the task from being decided.
-	g.wake(context.WithoutCancel(r.Context()), stored.ID)
+	g.wake(context.WithoutCancel(r.Context()), &stored)
 	if wait > 0 && stored.State.Final() {
 		return g.reply(w, r, &stored, wait)
 	}
@@ -73,16 +73,17 @@ func (g *Gateway) accept(w http.ResponseWriter, r *http.Request, tenant string, 
 	return nil
 }
 
-// wake tells a controller. It may get lost: the reaper finds the row.
-func (g *Gateway) wake(ctx context.Context, id string) {
-	if err := g.parts.Queue.Publish(ctx, job.SubjectTask, []byte(id)); err != nil {
-		g.parts.Log.Warn("task not announced; the reaper will find it", "task", id, "err", err)
+// wake tells the controller of the task's partition. It may get lost: the
+// reaper finds the row.
+func (g *Gateway) wake(ctx context.Context, t *task.Task) {
+	if err := g.parts.Queue.Publish(ctx, job.TaskSubject(t.ID), task.Announce(t)); err != nil {
+		g.parts.Log.Warn("task not announced; the reaper will find it", "task", t.ID, "err", err)
 	}
 }
 
 // check validates a submission completely and builds its task.
 func (g *Gateway) check(ctx context.Context, tenant string, body *api.Submit) (task.Task, error) {
-	now := g.parts.Now()
+	now := g.parts.Now().UTC().Truncate(time.Millisecond) // as rows keep it
 	req := task.Request{
 		CreateTime: body.CreateTime, MsgID: body.MsgID, NotifyURL: body.NotifyURL, Priority: 5, Params: body.Params,
 		Inputs: body.Inputs, Outputs: body.Outputs, Cmd: body.Cmd, Extra: body.Extra,

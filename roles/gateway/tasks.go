@@ -153,7 +153,8 @@ func (g *Gateway) change(w http.ResponseWriter, r *http.Request, tenant string, 
 		if err != nil {
 			return err
 		}
-		g.wake(r.Context(), v.Task.ID)
+		step.Task.Version++ // as it was written
+		g.wake(r.Context(), &step.Task)
 		view, err := g.view(r, &step.Task)
 		if err != nil {
 			return err
