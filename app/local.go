@@ -317,7 +317,3 @@ func Offer() (*fn.Registry, *flow.Book, error) {
 	book, err := flows.Book()
 	return all.Menu(all.Tools{}), book, err
 }
-
-// Inlined are the functions a flow may name that are no part of the menu: the
-// controller and the executor carry them out themselves.
-func Inlined() []string { return []string{"slice.plan", job.Publish} }

@@ -85,7 +85,10 @@ func (e *Executor) compute(ctx context.Context, j *job.Job, progress func(fn.Pro
 	if err := sameVersion(spec, j); err != nil {
 		return none, err
 	}
-	call := &fn.Call{Trace: j.Trace, Threads: max(j.Threads, 1), Part: j.Part, Progress: progress}
+	if j.Async && j.Callback == "" {
+		return none, errs.New(errs.Transient, op, "%s is asynchronous, but nobody said where the answer goes", j.Fn)
+	}
+	call := &fn.Call{Trace: j.Trace, Threads: max(j.Threads, 1), Part: j.Part, Callback: j.Callback, Progress: progress}
 	copies := ""
 	if len(spec.Inputs)+len(spec.Outputs) > 0 { // without files there is nothing to put into a folder
 		dir, end, err := e.scratch.attempt(j.Trace)
@@ -133,6 +136,9 @@ func (e *Executor) compute(ctx context.Context, j *job.Job, progress func(fn.Pro
 		}
 		return none, err
 	}
+	if res.Pending {
+		return pending(spec, j, res)
+	}
 	computed := since(began)
 
 	began = time.Now()
@@ -154,6 +160,15 @@ func (e *Executor) compute(ctx context.Context, j *job.Job, progress func(fn.Pro
 	}
 	durations(u, j, in.all, res.Outputs)
 	return out, nil
+}
+
+// pending passes on that an outside service will answer. What came already
+// would be lost, so it is a defect of the function.
+func pending(spec *fn.Spec, j *job.Job, res *fn.Result) (job.Outcome, error) {
+	if j.Callback == "" || len(res.Outputs) > 0 || res.Facts != nil {
+		return job.Outcome{}, errs.New(errs.Internal, spec.Name, "says that it is pending, with outputs, facts, or nowhere to answer")
+	}
+	return job.Outcome{Pending: true}, nil
 }
 
 func sameVersion(spec *fn.Spec, j *job.Job) error {

@@ -14,7 +14,6 @@ import (
 	"github.com/mediafn/mediafn/app"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/flow"
-	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/task"
 )
 
@@ -37,7 +36,7 @@ func (f *flowCheckCmd) Run(_ context.Context, std *std) error {
 	for _, path := range f.Files {
 		plan, err := loadFlow(path)
 		if err == nil {
-			err = checkFunctions(plan, functions)
+			err = plan.Check(functions)
 		}
 		if err != nil {
 			wrong++
@@ -48,38 +47,6 @@ func (f *flowCheckCmd) Run(_ context.Context, std *std) error {
 	}
 	if wrong > 0 {
 		return errs.As(errs.Invalid, "flow check", errSilent)
-	}
-	return nil
-}
-
-// checkFunctions compares a plan with the menu: what a component names must
-// exist, have the slots that are wired, and take the parameters written down.
-func checkFunctions(plan *flow.Plan, functions *fn.Registry) error {
-	var faults []string
-	for _, c := range plan.Components {
-		if c.Fn == "" || slices.Contains(app.Inlined(), c.Fn) {
-			continue // the task names it, or the platform does it itself
-		}
-		f, err := functions.Get(c.Fn)
-		if err != nil {
-			faults = append(faults, fmt.Sprintf("%s: %v", c.Name, unknown("fn", "function", c.Fn, functions.Names())))
-			continue
-		}
-		spec := f.Spec()
-		for _, w := range c.Inputs {
-			if spec.Slot(w.Slot) == nil {
-				faults = append(faults, fmt.Sprintf("%s: %s has no input slot %q", c.Name, c.Fn, w.Slot))
-			}
-		}
-		if c.Params != nil {
-			var full map[string]any
-			if err := spec.Params.Decode(c.Params, &full); err != nil {
-				faults = append(faults, fmt.Sprintf("%s: %v", c.Name, err))
-			}
-		}
-	}
-	if len(faults) > 0 {
-		return errs.New(errs.Invalid, "flow "+plan.Name, "%s", strings.Join(faults, "; "))
 	}
 	return nil
 }
@@ -148,7 +115,7 @@ func planShown(p *flow.Plan) any {
 	for _, c := range inOrder(p) {
 		all = append(all, shown(p, c))
 	}
-	return map[string]any{"name": p.Name, "version": p.Version, "summary": p.Summary, "components": all, "result": names(p, p.Result)}
+	return map[string]any{"name": p.Name, "version": p.Version, "summary": p.Summary, "components": all, "result": resultNames(p)}
 }
 
 func shown(p *flow.Plan, c *flow.Component) shownComponent {
@@ -203,7 +170,7 @@ func printPlan(w io.Writer, p *flow.Plan) error {
 			return errs.As(errs.Internal, "output", err)
 		}
 	}
-	fmt.Fprintf(w, "\nresult: the first that ran of %s\n", strings.Join(names(p, p.Result), ", "))
+	fmt.Fprintf(w, "\nresult: the first that ran of %s\n", strings.Join(resultNames(p), ", "))
 	return nil
 }
 
@@ -274,6 +241,15 @@ func names(p *flow.Plan, indexes []int) []string {
 		out[i] = p.Components[index].Name
 	}
 	return out
+}
+
+// resultNames lists what may be the result; what counts together is joined.
+func resultNames(p *flow.Plan) []string {
+	all := []string{}
+	for _, group := range p.Result {
+		all = append(all, strings.Join(names(p, group), " + "))
+	}
+	return all
 }
 
 func functionName(c *flow.Component) string {

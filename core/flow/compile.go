@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/job"
 )
 
 // maxComponents bounds a flow file; slots grow by words, so the bound is about
@@ -20,6 +21,7 @@ import (
 const maxComponents = 1024
 
 var (
+	flowPattern   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9.-]{0,99}$`)
 	namePattern   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,62}$`)
 	statusPattern = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
 )
@@ -60,6 +62,8 @@ func (c *compiler) fault(format string, args ...any) {
 func (c *compiler) declare(f *File) {
 	if f.Name == "" {
 		c.fault("name is missing")
+	} else if !flowPattern.MatchString(f.Name) {
+		c.fault("name %q: letters, digits, . and - only, at most 100, a letter first", f.Name)
 	}
 	if len(f.Modules) == 0 {
 		c.fault("there are no modules")
@@ -99,6 +103,20 @@ func (c *compiler) declare(f *File) {
 func (c *compiler) connect(f *File) {
 	for _, mf := range f.Modules {
 		for i := range mf.Components {
+			c.fallback(c.plan.byName[mf.Components[i].Name], &mf.Components[i])
+		}
+	}
+	for m, mf := range f.Modules {
+		for _, name := range mf.Output {
+			if comp, ok := c.gives("module "+mf.Name+": output", name); ok && comp.Module > m {
+				c.fault("module %s: output: %s is of a later module", mf.Name, name)
+			} else if ok {
+				c.plan.Modules[m].Output = append(c.plan.Modules[m].Output, comp.Index)
+			}
+		}
+	}
+	for _, mf := range f.Modules {
+		for i := range mf.Components {
 			cf := &mf.Components[i]
 			comp := c.plan.byName[cf.Name]
 			c.function(comp, cf)
@@ -112,7 +130,55 @@ func (c *compiler) connect(f *File) {
 	}
 }
 
+// fallback ties a component to the one that runs in its place.
+func (c *compiler) fallback(comp *Component, cf *ComponentFile) {
+	if (cf.Fallback != "") != (cf.OnFail == string(FallBack)) {
+		c.fault("%s: on_fail: fallback and fallback: COMPONENT belong together", comp.Name)
+		return
+	}
+	if cf.Fallback == "" {
+		return
+	}
+	other := c.plan.byName[cf.Fallback]
+	switch {
+	case other == nil:
+		c.fault("%s: fallback: component %s does not exist", comp.Name, cf.Fallback)
+	case other == comp || other.Module != comp.Module:
+		c.fault("%s: fallback %s must be another component of the same module", comp.Name, cf.Fallback)
+	case other.Instead != nil:
+		c.fault("%s: %s is the fallback of %s already", comp.Name, cf.Fallback, other.Instead.Name)
+	default:
+		comp.Fallback, other.Instead = other, comp
+	}
+}
+
+// gives finds a component whose files or facts somebody wants. A fallback is
+// reached by the name of the component it stands in for.
+func (c *compiler) gives(user, name string) (*Component, bool) {
+	comp := c.plan.byName[name]
+	switch {
+	case comp == nil:
+		c.fault("%s: component %s does not exist", user, name)
+	case comp.Instead != nil:
+		c.fault("%s: %s is the fallback of %s; name that", user, name, comp.Instead.Name)
+	default:
+		return comp, true
+	}
+	return nil, false
+}
+
 func (c *compiler) function(comp *Component, cf *ComponentFile) {
+	comp.Async = cf.Async
+	if cf.Fn == nil && (cf.Index != nil || cf.Success != nil || cf.Fail != nil) {
+		// The published files bind components to outside services by name.
+		comp.Fn, comp.Async = job.Service, true
+		if cf.Params == nil {
+			comp.From = &Ref{Component: -1, Path: []string{"params", comp.Name}, text: "task.params." + comp.Name}
+		}
+		c.plan.Warnings = append(c.plan.Warnings, fmt.Sprintf("%s names no fn: it is called as %s, asynchronously, with the parameters in %s",
+			comp.Name, job.Service, "task.params."+comp.Name))
+		return
+	}
 	if from, ok := source(cf.Fn); ok {
 		if from != "task.cmd" {
 			c.fault("%s: fn can come from task.cmd only", comp.Name)
@@ -137,6 +203,10 @@ func (c *compiler) depends(comp *Component, cf *ComponentFile) {
 			c.fault("%s depends on %s, which does not exist", comp.Name, name)
 		case on == comp:
 			c.fault("%s depends on itself", comp.Name)
+		case on.Fallback == comp:
+			c.fault("%s runs when %s has failed and can't depend on it", comp.Name, name)
+		case on.Instead != nil:
+			c.fault("%s depends on %s, which is the fallback of %s; depend on that", comp.Name, name, on.Instead.Name)
 		case on.Module > comp.Module:
 			c.fault("%s depends on %s of a later module", comp.Name, name)
 		case !slices.Contains(comp.Depends, on.Index):
@@ -155,22 +225,32 @@ func (c *compiler) inputs(comp *Component, cf *ComponentFile) {
 		comp.Passed = true
 	case map[string]any:
 		for _, slot := range slices.Sorted(maps.Keys(in)) {
-			text, ok := in[slot].(string)
+			all, ok := in[slot].([]any)
 			if !ok {
-				c.fault("%s: input %s is not a reference", comp.Name, slot)
-				continue
+				all = []any{in[slot]}
 			}
-			wire := Wire{Slot: slot}
-			for _, alternative := range strings.Split(text, "|") {
-				if ref, ok := c.ref(comp, strings.TrimSpace(alternative)); ok {
-					wire.Refs = append(wire.Refs, ref)
-				}
+			for _, one := range all {
+				c.wire(comp, slot, one)
 			}
-			comp.Inputs = append(comp.Inputs, wire)
 		}
 	default:
 		c.fault("%s: inputs must be task.inputs or name slots", comp.Name)
 	}
+}
+
+func (c *compiler) wire(comp *Component, slot string, v any) {
+	text, ok := v.(string)
+	if !ok {
+		c.fault("%s: input %s is not a reference or a list of them", comp.Name, slot)
+		return
+	}
+	wire := Wire{Slot: slot}
+	for _, alternative := range strings.Split(text, "|") {
+		if ref, ok := c.ref(comp, strings.TrimSpace(alternative)); ok {
+			wire.Refs = append(wire.Refs, ref)
+		}
+	}
+	comp.Inputs = append(comp.Inputs, wire)
 }
 
 func (c *compiler) params(comp *Component, cf *ComponentFile) {
@@ -205,9 +285,9 @@ func (c *compiler) policy(comp *Component, cf *ComponentFile) {
 	switch comp.OnFail = OnFail(cf.OnFail); comp.OnFail {
 	case "":
 		comp.OnFail = FailTask
-	case FailTask, SkipIt:
+	case FailTask, SkipIt, FallBack:
 	default:
-		c.fault("%s: on_fail must be fail or skip, not %q", comp.Name, cf.OnFail)
+		c.fault("%s: on_fail must be fail, skip or fallback, not %q", comp.Name, cf.OnFail)
 	}
 	if cf.Retry != nil {
 		if *cf.Retry < 1 || *cf.Retry > 100 {
@@ -272,18 +352,7 @@ func slotNumber(v any) (*big.Int, error) {
 }
 
 func (c *compiler) finish(f *File) {
-	names := f.Result
-	if names == nil {
-		names = []string{c.plan.Components[len(c.plan.Components)-1].Name}
-	}
-	for _, name := range names {
-		comp := c.plan.byName[name]
-		if comp == nil {
-			c.fault("result: component %s does not exist", name)
-			continue
-		}
-		c.plan.Result = append(c.plan.Result, comp.Index)
-	}
+	c.result(f.Result)
 	c.plan.Report = map[string]Ref{}
 	for _, key := range slices.Sorted(maps.Keys(f.Report)) {
 		if ref, ok := c.ref(nil, f.Report[key]); ok {
@@ -292,5 +361,34 @@ func (c *compiler) finish(f *File) {
 			}
 			c.plan.Report[key] = ref
 		}
+	}
+}
+
+func (c *compiler) result(entries []any) {
+	if entries == nil {
+		last := c.plan.Components[len(c.plan.Components)-1]
+		for last.Instead != nil {
+			last = last.Instead
+		}
+		entries = []any{last.Name}
+	}
+	for _, entry := range entries {
+		names, ok := entry.([]any)
+		if !ok {
+			names = []any{entry}
+		}
+		var group []int
+		for _, v := range names {
+			name, ok := v.(string)
+			if !ok {
+				c.fault("result: %v is no name of a component and no list of names", v)
+			} else if comp, ok := c.gives("result", name); ok {
+				group = append(group, comp.Index)
+			}
+		}
+		if len(names) == 0 {
+			c.fault("result: an empty list")
+		}
+		c.plan.Result = append(c.plan.Result, group)
 	}
 }

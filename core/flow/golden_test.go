@@ -62,6 +62,9 @@ func draw(p *flow.Plan) string {
 	}
 	for _, m := range p.Modules {
 		fmt.Fprintf(&b, "\n%s: %s → %s\n", m.Name, m.Status, m.Next)
+		if len(m.Output) > 0 {
+			fmt.Fprintf(&b, "  output %s\n", names(m.Output))
+		}
 		for _, i := range m.Components {
 			c := p.Components[i]
 			fn := c.Fn
@@ -97,12 +100,25 @@ func draw(p *flow.Plan) string {
 					line(r.key, r.ref.String())
 				}
 			}
-			if c.OnFail != flow.FailTask {
+			if c.OnFail == flow.SkipIt {
 				line("on fail", string(c.OnFail))
+			}
+			if c.Fallback != nil {
+				line("on fail", c.Fallback.Name)
+			}
+			if c.Instead != nil {
+				line("in place of", c.Instead.Name)
+			}
+			if c.Async {
+				line("answered", "later")
 			}
 		}
 	}
-	fmt.Fprintf(&b, "\nresult: %s\n", names(p.Result))
+	groups := []string{}
+	for _, group := range p.Result {
+		groups = append(groups, strings.ReplaceAll(names(group), ", ", " and "))
+	}
+	fmt.Fprintf(&b, "\nresult: %s\n", strings.Join(groups, ", "))
 	keys := []string{}
 	for key, ref := range p.Report {
 		keys = append(keys, key+" ← "+ref.String())
@@ -151,6 +167,9 @@ func FuzzLoad(f *testing.F) {
 		for i, c := range p.Components {
 			if c.Index != i || p.Component(c.Name) != c {
 				t.Fatalf("component %d: %+v", i, c)
+			}
+			if c.Fallback != nil && c.Fallback.Instead != c {
+				t.Fatalf("%s and its fallback disagree", c.Name)
 			}
 			for _, on := range c.Depends {
 				if p.Components[on].Module > c.Module {

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -12,8 +13,9 @@ type Plan struct {
 	Summary    string
 	Modules    []Module
 	Components []*Component // by index, in the order of the file
-	Result     []int
+	Result     [][]int      // the first entry of which one ran; its files together
 	Report     map[string]Ref
+	Warnings   []string // what was understood, though it was probably not meant so
 	byName     map[string]*Component
 }
 
@@ -23,6 +25,7 @@ type Module struct {
 	Status     string
 	Next       string
 	Components []int
+	Output     []int // components whose files and facts leave when it ends
 }
 
 // Component is one node of the graph.
@@ -31,6 +34,7 @@ type Component struct {
 	Module  int
 	Name    string
 	Fn      string // empty: the function the task names
+	Async   bool   // an outside service does the work and answers later
 	Inputs  []Wire // nil with Passed: the task's inputs as they are
 	Passed  bool
 	Params  json.RawMessage // literal
@@ -40,8 +44,11 @@ type Component struct {
 	When    []Condition // all must hold
 	ForEach *Ref
 	OnFail  OnFail
-	Retry   int // failures allowed; 0 = the platform's limit
-	Timeout time.Duration
+	// Fallback runs in this component's place when it has failed; everything
+	// that refers to this one then means the fallback. Instead is the way back.
+	Fallback, Instead *Component
+	Retry             int // failures allowed; 0 = the platform's limit
+	Timeout           time.Duration
 }
 
 // OnFail says what a final failure of a component means.
@@ -49,7 +56,8 @@ type OnFail string
 
 const (
 	FailTask OnFail = "fail"
-	SkipIt   OnFail = "skip" // dependents run as if it had been left out
+	SkipIt   OnFail = "skip"     // dependents run as if it had been left out
+	FallBack OnFail = "fallback" // another component takes its place
 )
 
 // Wire connects an input slot to where its files or document come from.
@@ -91,6 +99,24 @@ type Condition struct {
 
 // Component returns the component of that name, or nil.
 func (p *Plan) Component(name string) *Component { return p.byName[name] }
+
+// Leaves reports whether a component's files may leave: as a part of the task's
+// result or of a module's output, itself or in place of the one it stands in for.
+func (p *Plan) Leaves(c *Component) bool {
+	for ; c != nil; c = c.Instead {
+		for _, group := range p.Result {
+			if slices.Contains(group, c.Index) {
+				return true
+			}
+		}
+		for i := range p.Modules {
+			if slices.Contains(p.Modules[i].Output, c.Index) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // Module returns the index of the module with that status, or -1.
 func (p *Plan) Module(status string) int {

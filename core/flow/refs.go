@@ -39,6 +39,10 @@ func (c *compiler) ref(comp *Component, text string) (Ref, bool) {
 		c.fault("%s: %q names no component", user, text)
 		return Ref{}, false
 	}
+	if on.Instead != nil {
+		c.fault("%s: %s is the fallback of %s; refer to that", user, on.Name, on.Instead.Name)
+		return Ref{}, false
+	}
 	if comp != nil {
 		if on.Module > comp.Module || on == comp {
 			c.fault("%s: %q is not there yet when it runs", user, text)
@@ -144,10 +148,14 @@ func (c *compiler) order() {
 			return state[i] == 2
 		}
 		state[i] = 1
-		for _, on := range c.plan.Components[i].Depends {
+		comp := c.plan.Components[i]
+		for _, on := range comp.Depends {
 			if !visit(on) {
 				return false
 			}
+		}
+		if comp.Fallback != nil && !visit(comp.Fallback.Index) { // it returns when its fallback has
+			return false
 		}
 		state[i] = 2
 		return true

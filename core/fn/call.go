@@ -19,7 +19,10 @@ type Call struct {
 	Inputs  []Input
 	Dir     string // scratch of this attempt alone; everything written goes here. Empty for a function that declares neither inputs nor outputs
 	Threads int    // cores this call may keep busy, ≥ 1; plans pin tool threads to it
-	Part    *Part  // the slice of the primary input to process; nil = all of it
+	// Callback is where an outside service answers for this attempt; empty
+	// unless the component is asynchronous. It carries its own token.
+	Callback string
+	Part     *Part // the slice of the primary input to process; nil = all of it
 
 	// Progress reports how far the work is. It never blocks. It may be nil.
 	Progress func(Progress)
@@ -90,6 +93,10 @@ type Result struct {
 	Outputs []Output
 	Facts   json.RawMessage // JSON object for other components and the caller; may be nil
 	Usage   Usage
+	// Pending says that an outside service was given the work and Call.Callback;
+	// there are neither outputs nor facts yet. Only a call that has a Callback may
+	// say so.
+	Pending bool
 }
 
 // Output is a file in Call.Dir.

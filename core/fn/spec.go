@@ -30,6 +30,7 @@ type Spec struct {
 	Purity  Purity
 	Slicing Slicing
 	Timeout Timeout
+	Outside bool   // hands work to an outside service, which may answer later
 	Hidden  bool   // a part of flows, not offered to callers
 	Missing string // not empty: why it can't run here ("model missing", "engine missing")
 }

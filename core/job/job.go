@@ -18,6 +18,9 @@ import (
 // finished objects at the places the caller asked for.
 const Publish = "assemble.publish"
 
+// Service is the function that hands work to an outside service.
+const Service = "service.call"
+
 // Job is one computation.
 type Job struct {
 	Trace   string          `json:"trace"` // id of this attempt; letters, digits, "-", "_", "."
@@ -66,6 +69,9 @@ type Outcome struct {
 	Outputs []media.Object  `json:"outputs,omitempty"`
 	Facts   json.RawMessage `json:"facts,omitempty"` // JSON object
 	Usage   fn.Usage        `json:"usage"`
+	// Pending says that an outside service has the work now and will answer at
+	// the job's callback URL. Nothing else is set then.
+	Pending bool `json:"pending,omitempty"`
 }
 
 // Validate checks what the executor relies on. A job is written by the

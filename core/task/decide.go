@@ -1,6 +1,7 @@
 package task
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -24,6 +25,18 @@ type Step struct {
 	Insert []Work
 	Update []Work
 	Stop   []Work // running rows whose workers are told to stop; they confirm
+	Drafts []Draft
+	Notes  []Note // what the history keeps of the decision, beside what rows show
+}
+
+// Draft is what leaves at the end of a module that names outputs. The step that
+// ends a module holds it, and no other, so that telling it in the same commit
+// tells it once.
+type Draft struct {
+	Status     string          // of the module that has ended
+	Components []string        // that gave something, in the flow's order
+	Outputs    []media.Object  // their files
+	Facts      json.RawMessage // an object: component name → its facts; nil if there are none
 }
 
 // Decider decides. It holds what never changes while a controller runs.
@@ -118,6 +131,9 @@ func (r *round) advance() bool {
 	if !done {
 		return again
 	}
+	if len(module.Output) > 0 {
+		r.step.Drafts = append(r.step.Drafts, r.draft(module))
+	}
 	if m == len(r.view.Plan.Modules)-1 {
 		r.succeed(module)
 		return false
@@ -126,8 +142,12 @@ func (r *round) advance() bool {
 	return true
 }
 
-// mayRun is the one comparison: all components c depends on have returned.
+// mayRun is the one comparison: all components c depends on have returned. A
+// fallback waits for the fate of the one it stands in for too.
 func (r *round) mayRun(c *flow.Component) bool {
+	if c.Instead != nil && !r.due(c) {
+		return r.step.Task.Ret.Get(c.Instead.Index) != Untouched
+	}
 	var mask Slots
 	for _, on := range c.Depends {
 		mask = mask.Set(on, Success)
@@ -135,9 +155,21 @@ func (r *round) mayRun(c *flow.Component) bool {
 	return r.step.Task.Ret.Covers(mask)
 }
 
+// due reports whether c is no fallback, or one whose time has come.
+func (r *round) due(c *flow.Component) bool {
+	return c.Instead == nil || r.step.Task.Call.Get(c.Instead.Index) == Failure
+}
+
 // collect looks whether a called component has come back.
 func (r *round) collect(c *flow.Component) bool {
 	t := &r.step.Task
+	if t.Call.Get(c.Index) == Failure { // its fallback is at it
+		if t.Ret.Get(c.Fallback.Index) == Untouched {
+			return false
+		}
+		t.Ret = t.Ret.Set(c.Index, Success)
+		return true
+	}
 	w, ok := r.view.Work[EventID(t.ID, c.Name)]
 	if !ok {
 		r.fail(c, &Fault{Kind: errs.Internal, Message: "the event's row is missing"})
@@ -152,18 +184,34 @@ func (r *round) collect(c *flow.Component) bool {
 		t.Usage = t.Usage.Add(w.Usage)
 		return true
 	case Failed:
-		if c.OnFail == flow.SkipIt {
+		if c.OnFail != flow.FailTask {
 			w.State = Skipped
 			r.change(w)
 			r.abandon(w)
-			t.Call = t.Call.Set(c.Index, Failure)
-			t.Ret = t.Ret.Set(c.Index, Success)
+			r.goOn(c, w.Error)
 			return true
 		}
 		t.Ret = t.Ret.Set(c.Index, Failure)
 		r.fail(c, w.Error)
 	}
 	return false
+}
+
+// goOn lets the task live on after c has failed: without it, or with the
+// fallback in its place. c then returns when the fallback has returned.
+func (r *round) goOn(c *flow.Component, fault *Fault) {
+	t := &r.step.Task
+	t.Call = t.Call.Set(c.Index, Failure)
+	note := Note{TaskID: t.ID, WorkID: EventID(t.ID, c.Name), Kind: "skip", Detail: "it failed and is left out", At: r.now}
+	if c.OnFail == flow.SkipIt {
+		t.Ret = t.Ret.Set(c.Index, Success)
+	} else {
+		note.Kind, note.Detail = "fallback", "it failed; "+c.Fallback.Name+" takes its place"
+	}
+	if fault != nil {
+		note.Detail += ": " + fault.Message
+	}
+	r.step.Notes = append(r.step.Notes, note)
 }
 
 // gather closes the row of a fanned out event when its segments allow.
@@ -222,6 +270,10 @@ func (r *round) segments(w Work) []Work {
 // out. It reports whether the component has returned already.
 func (r *round) start(c *flow.Component) bool {
 	t := &r.step.Task
+	if !r.due(c) {
+		t.Ret = t.Ret.Set(c.Index, Success) // not needed: returned without a call
+		return true
+	}
 	for i := range c.When {
 		value, err := r.value(c.When[i].Fact)
 		if err != nil {
@@ -235,9 +287,8 @@ func (r *round) start(c *flow.Component) bool {
 	}
 	rows, err := r.rows(c)
 	if err != nil {
-		if c.OnFail == flow.SkipIt {
-			t.Call = t.Call.Set(c.Index, Failure)
-			t.Ret = t.Ret.Set(c.Index, Success)
+		if c.OnFail != flow.FailTask {
+			r.goOn(c, FaultOf(err))
 			return true
 		}
 		r.fail(c, FaultOf(err))
@@ -301,15 +352,20 @@ func (r *round) wind() {
 	}
 }
 
-// succeed ends the task with the result of the first component that has one.
+// succeed ends the task with the first entry of the flow's result that ran.
 func (r *round) succeed(last *flow.Module) {
 	t := &r.step.Task
 	t.State, t.EndedAt, t.Error = Succeeded, r.now, nil
 	t.Status = last.Next
 	t.Outputs = nil
-	for _, i := range r.view.Plan.Result {
-		if w, ok := r.view.Work[EventID(t.ID, r.view.Plan.Components[i].Name)]; ok && w.State == Succeeded {
-			t.Outputs = w.Outputs
+	for _, group := range r.view.Plan.Result {
+		ran := false
+		for _, i := range group {
+			if files, ok := r.files(i); ok {
+				t.Outputs, ran = append(t.Outputs, files...), true
+			}
+		}
+		if ran {
 			break
 		}
 	}
@@ -352,13 +408,4 @@ func (r *round) finish() Step {
 	slices.SortFunc(r.step.Update, byID)
 	slices.SortFunc(r.step.Stop, byID)
 	return r.step
-}
-
-// files returns the objects a reference means.
-func (r *round) files(ref flow.Ref) ([]media.Object, bool) {
-	w, ok := r.view.Work[EventID(r.step.Task.ID, r.view.Plan.Components[ref.Component].Name)]
-	if !ok || w.State != Succeeded {
-		return nil, false
-	}
-	return w.Outputs, true
 }

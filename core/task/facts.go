@@ -5,6 +5,7 @@ import (
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/flow"
+	"github.com/mediafn/mediafn/core/media"
 )
 
 // value resolves a reference to a JSON value. A component that was left out,
@@ -26,9 +27,8 @@ func (r *round) raw(ref flow.Ref) (json.RawMessage, error) {
 	if ref.Component < 0 {
 		return r.taskValue(ref.Path)
 	}
-	c := r.view.Plan.Components[ref.Component]
-	w, ok := r.view.Work[EventID(r.step.Task.ID, c.Name)]
-	if !ok || w.State != Succeeded {
+	w, ok := r.came(ref.Component)
+	if !ok {
 		return nil, nil
 	}
 	path := ref.Path
@@ -70,6 +70,45 @@ func walk(raw json.RawMessage, path []string) (json.RawMessage, error) {
 		return nil, nil
 	}
 	return raw, nil
+}
+
+// came returns the row with what a component gave: its own, or that of the
+// fallback that took its place.
+func (r *round) came(i int) (Work, bool) {
+	for c := r.view.Plan.Components[i]; c != nil; c = c.Fallback {
+		if w, ok := r.view.Work[EventID(r.step.Task.ID, c.Name)]; ok && w.State == Succeeded {
+			return w, true
+		}
+	}
+	return Work{}, false
+}
+
+// files returns the files a component gave.
+func (r *round) files(i int) ([]media.Object, bool) {
+	w, ok := r.came(i)
+	return w.Outputs, ok
+}
+
+// draft is what leaves at the end of a module.
+func (r *round) draft(m *flow.Module) Draft {
+	d := Draft{Status: m.Status}
+	facts := map[string]json.RawMessage{}
+	for _, i := range m.Output {
+		w, ok := r.came(i)
+		if !ok {
+			continue
+		}
+		name := r.view.Plan.Components[i].Name
+		d.Components = append(d.Components, name)
+		d.Outputs = append(d.Outputs, w.Outputs...)
+		if w.Facts != nil {
+			facts[name] = w.Facts
+		}
+	}
+	if len(facts) > 0 {
+		d.Facts, _ = json.Marshal(facts) // facts are JSON: cannot fail
+	}
+	return d
 }
 
 // report collects the facts the flow shows to the caller.

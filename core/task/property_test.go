@@ -117,8 +117,8 @@ func (w *world) result() {
 	if w.task.State != task.Succeeded {
 		return
 	}
-	for _, i := range w.plan.Result {
-		row, ok := w.work[task.EventID(w.task.ID, w.plan.Components[i].Name)]
+	for _, group := range w.plan.Result {
+		row, ok := w.work[task.EventID(w.task.ID, w.plan.Components[group[0]].Name)]
 		if !ok || row.State != task.Succeeded {
 			continue
 		}

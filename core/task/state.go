@@ -25,7 +25,7 @@ const (
 	Succeeded State = "succeeded" // done, with a result
 	Failed    State = "failed"    // given up, with an error
 	Canceled  State = "canceled"  // stopped on request
-	Skipped   State = "skipped"   // event: it failed, and on_fail: skip lets the task go on
+	Skipped   State = "skipped"   // event: it failed, and on_fail lets the task go on without it
 )
 
 // Final reports whether nothing more happens in s.
@@ -68,7 +68,7 @@ var WorkTransitions = []Transition{
 	{Waiting, "time comes", Ready},
 	{Waiting, "segments done", Succeeded},
 	{Waiting, "segment failed", Failed},
-	{Waiting, "segment failed, on_fail skip", Skipped},
+	{Waiting, "segment failed, on_fail skip or fallback", Skipped},
 	{Waiting, "cancel", Canceled},
 	{Running, "result", Succeeded},
 	{Running, "failure", Waiting},
@@ -76,9 +76,9 @@ var WorkTransitions = []Transition{
 	{Running, "lease lost", Waiting},
 	{Running, "lease lost, limit", Failed},
 	{Running, "handed back", Ready},
-	{Running, "failure or loss, limit, on_fail skip", Skipped},
+	{Running, "failure or loss, limit, on_fail skip or fallback", Skipped},
 	{Running, "cancel", Canceled},
-	{Failed, "on_fail skip", Skipped},
+	{Failed, "on_fail skip or fallback", Skipped},
 	{Failed, "retry", Ready},
 	{Failed, "retry, fanned out", Waiting},
 	{Canceled, "retry", Ready},

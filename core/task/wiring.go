@@ -60,7 +60,7 @@ func (r *round) rows(c *flow.Component) ([]Work, error) {
 	w.Price = f.Price(params, r.infos(inputs))
 	base := job.Job{
 		Fn: spec.Name, Version: spec.Version,
-		Params: params, Inputs: inputs, Out: r.place(c),
+		Params: params, Inputs: inputs, Out: r.place(c), Async: c.Async,
 		PreDownload: t.Request.Extra.PreDownload != nil && *t.Request.Extra.PreDownload,
 	}
 	if name == job.Publish {
@@ -254,7 +254,7 @@ func (r *round) wire(slot string, ref flow.Ref) ([]job.Input, error) {
 		}
 		return found, nil
 	}
-	objects, ok := r.files(ref)
+	objects, ok := r.files(ref.Component)
 	if !ok {
 		return nil, nil
 	}
@@ -342,27 +342,44 @@ func targets(places []media.Ref, files []job.Input) ([]media.Ref, error) {
 		return places, nil
 	case len(places) == 1:
 		all := make([]media.Ref, len(files))
-		for i := range files {
+		for i, name := range namesOf(files) {
 			all[i] = places[0]
-			all[i].Key = strings.TrimSuffix(all[i].Key, "/") + "/" + path.Base(files[i].Ref.Key)
+			all[i].Key = strings.TrimSuffix(all[i].Key, "/") + "/" + name
 		}
 		return all, nil
 	}
 	return nil, errs.InField("output_files", "%d places for %d files; give one a file, or one folder", len(places), len(files))
 }
 
-// place decides where a component's files go: the results' bucket if the task
-// may end with them, else the segments', which are swept
-// when the task ends.
-func (r *round) place(c *flow.Component) job.Place {
-	p := job.Place{Cloud: r.Place.Cloud, Bucket: r.Place.Segments, Prefix: r.step.Task.ID + "/"}
-	for _, i := range r.view.Plan.Result {
-		if i == c.Index {
-			p.Bucket = r.Place.Results
+// namesOf gives files the names they have in a common folder: their own, and
+// where several components or segments made files of one name, these come in
+// folders of their own.
+func namesOf(files []job.Input) []string {
+	names := make([]string, len(files))
+	count := map[string]int{}
+	for i := range files {
+		names[i] = path.Base(files[i].Ref.Key)
+		count[names[i]]++
+	}
+	for i := range files {
+		// TASK/COMPONENT[/ORDER]/TRACE/NAME
+		if parts := strings.Split(files[i].Ref.Key, "/"); count[names[i]] > 1 && len(parts) > 3 {
+			names[i] = path.Join(append(parts[1:len(parts)-2:len(parts)-2], names[i])...)
 		}
 	}
+	return names
+}
+
+// place decides where a component's files go: the results' bucket if they may
+// leave as a part of the task's result or of a draft, else the segments', which
+// are swept when the task ends.
+func (r *round) place(c *flow.Component) job.Place {
 	if c.Fn == job.Publish {
 		return job.Place{}
+	}
+	p := job.Place{Cloud: r.Place.Cloud, Bucket: r.Place.Segments, Prefix: r.step.Task.ID + "/"}
+	if r.view.Plan.Leaves(c) {
+		p.Bucket = r.Place.Results
 	}
 	return p
 }

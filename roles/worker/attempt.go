@@ -49,6 +49,8 @@ func (w *Worker) run(ctx, life context.Context, a *attempt) {
 	outcome, err := w.parts.Runner.Run(ctx, a.grant.Job, func(p fn.Progress) { w.progress(life, a, p) })
 	w.release(a)
 	switch cause := context.Cause(ctx); {
+	case err == nil && outcome.Pending:
+		w.answer(life, a, job.Answer{Pending: true})
 	case err == nil:
 		w.answer(life, a, job.Answer{Outcome: &outcome})
 	case errors.Is(cause, errReturned):
@@ -102,7 +104,11 @@ func (w *Worker) append(ctx context.Context, batch []job.Answer) {
 		if len(body) > w.cfg.MaxAnswer {
 			body = w.tooLong(a, len(body))
 		}
-		entries = append(entries, queue.Entry{Subject: job.StreamAnswers, Data: body, DedupID: a.Trace})
+		id := a.Trace
+		if a.Pending {
+			id += ".pending" // the outside service's answer for the same trace follows
+		}
+		entries = append(entries, queue.Entry{Subject: job.StreamAnswers, Data: body, DedupID: id})
 	}
 	for try := 0; try < 10; try++ {
 		err := w.parts.Queue.AppendBatch(ctx, job.StreamAnswers, entries)
