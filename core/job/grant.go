@@ -51,7 +51,8 @@ type Grant struct {
 	Kind    media.Kind    `json:"kind,omitempty"`
 	Subject string        `json:"subject,omitempty"` // to answer on; empty = StreamAnswers
 	Lease   time.Duration `json:"lease"`             // how long it lives between renewals
-	// Trace is the W3C traceparent of the request, if it had one.
+	// Traceparent is the W3C trace context the attempt comes beneath: the grant's,
+	// or the request's. Empty = none.
 	Traceparent string `json:"traceparent,omitempty"`
 	Job         Job    `json:"job"`
 }
@@ -68,6 +69,8 @@ type Answer struct {
 	Fault   *Fault   `json:"fault,omitempty"`
 	// Returned is set when the worker hands the work back unfinished.
 	Returned bool `json:"returned,omitempty"`
+	// Traceparent is the W3C trace context of the attempt; empty = none.
+	Traceparent string `json:"traceparent,omitempty"`
 	// Pending is set when the work has been given to an outside service, which
 	// will answer at the callback URL.
 	Pending bool `json:"pending,omitempty"`

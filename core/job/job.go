@@ -40,6 +40,8 @@ type Job struct {
 	Callback string `json:"callback,omitempty"`
 	// Async has the controller fill in Callback with every grant.
 	Async bool `json:"async,omitempty"`
+	// Traceparent is the W3C trace context of the request; empty = none.
+	Traceparent string `json:"traceparent,omitempty"`
 }
 
 // Input is one thing that fills a slot: media at Ref, or a JSON document.

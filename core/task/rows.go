@@ -114,6 +114,7 @@ func (w *Work) Grant(lease time.Duration, threads int) (job.Grant, error) {
 	if err := json.Unmarshal(w.Job, &g.Job); err != nil {
 		return g, errs.New(errs.Internal, "grant", "%s: %w", w.ID, err)
 	}
+	g.Traceparent = g.Job.Traceparent
 	g.Job.Trace, g.Job.Deadline, g.Job.Threads = w.Trace, w.Deadline, threads
 	if g.Job.Fn != job.Publish {
 		g.Job.Out.Prefix += "/" + w.Trace

@@ -62,6 +62,7 @@ func (r *round) rows(c *flow.Component) ([]Work, error) {
 		Fn: spec.Name, Version: spec.Version,
 		Params: params, Inputs: inputs, Out: r.place(c), Async: c.Async,
 		PreDownload: t.Request.Extra.PreDownload != nil && *t.Request.Extra.PreDownload,
+		Traceparent: t.Traceparent,
 	}
 	if name == job.Publish {
 		if base.Out.Final, err = targets(t.Request.Outputs, inputs); err != nil {

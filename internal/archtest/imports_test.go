@@ -23,21 +23,22 @@ var lattice = []struct {
 	may  []string
 }{
 	{"core/", []string{"core/"}},
-	{"tools/", []string{"core/", "tools/"}},
+	{"tools/", []string{"core/", "tools/", "internal/span"}},
 	{"ports/", []string{"core/", "ports/"}},
 	{"functions/", []string{"core/", "tools/", "functions/", "ports/infer/"}},
 	{"flows", []string{"core/"}},
-	{"exec", []string{"core/", "tools/", "ports/blob", "exec/"}},
+	{"exec", []string{"core/", "tools/", "ports/blob", "exec/", "internal/span"}},
 	{"api", []string{"core/", "api"}},
-	{"roles", []string{"core/", "api", "ports/", "exec", "roles/"}}, // tests of several roles together
-	{"roles/worker", []string{"core/", "api", "ports/queue", "exec"}},
-	{"roles/gateway", []string{"core/", "api", "ports/", "exec", "roles/gateway"}},
-	{"roles/controller", []string{"core/", "api", "ports/", "roles/controller"}},
-	{"roles/results", []string{"core/", "api", "ports/", "roles/results"}},
-	{"app", []string{"core/", "tools/", "ports/", "functions/", "flows", "exec", "roles/", "api", "app/", "internal/failpoint"}},
+	{"roles", []string{"core/", "api", "ports/", "exec", "roles/", "internal/span"}}, // tests of several roles together
+	{"roles/worker", []string{"core/", "api", "ports/queue", "exec", "internal/span"}},
+	{"roles/gateway", []string{"core/", "api", "ports/", "exec", "roles/gateway", "internal/span"}},
+	{"roles/controller", []string{"core/", "api", "ports/", "roles/controller", "internal/span"}},
+	{"roles/results", []string{"core/", "api", "ports/", "roles/results", "internal/span"}},
+	{"app", []string{"core/", "tools/", "ports/", "functions/", "flows", "exec", "roles/", "api", "app/", "internal/failpoint", "internal/span"}},
 	{"cmd/mediafn-engine", []string{"core/", "tools/engine/"}},
 	{"cmd/mediafn", []string{"app/", "tools/sandbox"}},
 	{"internal/", []string{}},
+	{"internal/span", []string{"core/errs"}},
 	{"e2e", []string{"core/", "api", "tools/", "ports/", "app", "internal/"}},
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/mediafn/mediafn/core/flow"
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/internal/span"
 	"github.com/mediafn/mediafn/ports/queue"
 	"github.com/mediafn/mediafn/ports/state"
 )
@@ -55,6 +56,8 @@ type Parts struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Reached func(point string) // names points a crash test may stop at
+	Metrics *Metrics           // nil counts nothing
+	Tracer  *span.Tracer       // nil traces nothing
 }
 
 // Controller is the role. Create it with New, run it once.
