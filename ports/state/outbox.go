@@ -102,20 +102,23 @@ func (s *Store) Deliveries(ctx context.Context, taskID string) ([]Delivery, erro
 
 // Traces lists a task's ended attempts, oldest first.
 func (s *Store) Traces(ctx context.Context, taskID string) ([]Trace, error) {
-	rows, err := s.query(ctx, `SELECT id, work_id, task_id, attempt, worker, outcome, error, usage, started_at, ended_at FROM traces
- WHERE task_id = ? ORDER BY ended_at, id`, taskID)
-	all, err := collect(rows, err, func(rows *sql.Rows) (t Trace, err error) {
-		var fault, used sql.NullString
-		var started, ended int64
-		if err := rows.Scan(&t.ID, &t.WorkID, &t.TaskID, &t.Attempt, &t.Worker, &t.Outcome, &fault, &used, &started, &ended); err != nil {
-			return t, err
-		}
-		decode(fault, &t.Error, &err)
-		decode(used, &t.Usage, &err)
-		t.StartedAt, t.EndedAt = at(started), at(ended)
-		return t, err
-	})
+	rows, err := s.query(ctx, `SELECT `+traceColumns+` FROM traces WHERE task_id = ? ORDER BY ended_at, id`, taskID)
+	all, err := collect(rows, err, scanTrace)
 	return all, classify("state.traces", err)
+}
+
+const traceColumns = `id, work_id, task_id, attempt, worker, outcome, error, usage, started_at, ended_at`
+
+func scanTrace(rows *sql.Rows) (t Trace, err error) {
+	var fault, used sql.NullString
+	var started, ended int64
+	if err := rows.Scan(&t.ID, &t.WorkID, &t.TaskID, &t.Attempt, &t.Worker, &t.Outcome, &fault, &used, &started, &ended); err != nil {
+		return t, err
+	}
+	decode(fault, &t.Error, &err)
+	decode(used, &t.Usage, &err)
+	t.StartedAt, t.EndedAt = at(started), at(ended)
+	return t, err
 }
 
 // History lists a task's notes, oldest first.

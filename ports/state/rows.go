@@ -68,15 +68,17 @@ func decode(s sql.NullString, v any, err *error) {
 }
 
 const taskColumns = `id, tenant, generation, request, flow, flow_ver, state, ending, status, call_slots,
- ret_slots, outputs, report, error, usage, reply_to, version, created_at, started_at, ended_at, traceparent`
+ ret_slots, outputs, report, error, usage, reply_to, version, created_at, started_at, ended_at, traceparent,
+ priority`
 
 func scanTask(rows *sql.Rows) (t task.Task, err error) {
 	var request, call, ret string
 	var outputs, report, fault, used sql.NullString
 	var created, started, ended int64
+	var priority int
 	if err := rows.Scan(&t.ID, &t.Tenant, &t.Generation, &request, &t.Flow, &t.FlowVer, &t.State, &t.Ending,
 		&t.Status, &call, &ret, &outputs, &report, &fault, &used, &t.ReplyTo, &t.Version, &created, &started, &ended,
-		&t.Traceparent); err != nil {
+		&t.Traceparent, &priority); err != nil {
 		return t, err
 	}
 	if t.Call, err = task.ParseSlots(call); err != nil {
@@ -86,6 +88,7 @@ func scanTask(rows *sql.Rows) (t task.Task, err error) {
 		return t, err
 	}
 	decode(sql.NullString{String: request, Valid: true}, &t.Request, &err)
+	t.Request.Priority = priority // it may be another than was asked for
 	decode(outputs, &t.Outputs, &err)
 	decode(fault, &t.Error, &err)
 	decode(used, &t.Usage, &err)

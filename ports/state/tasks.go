@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
-	"strings"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -79,37 +78,6 @@ func (s *Store) Task(ctx context.Context, id string) (task.Task, error) {
 	rows, err := s.query(ctx, `SELECT `+taskColumns+` FROM tasks WHERE id = ?`, id)
 	t, err := one[task.Task](rows, err)(scanTask)
 	return t, classify("state.task", err)
-}
-
-// Filter selects tasks for a list. Zero fields select everything.
-type Filter struct {
-	Tenant string
-	State  task.State
-	Cmd    string
-	MsgID  string
-	After  string // cursor: id of the last task of the page before
-	Limit  int    // 1–1000
-}
-
-// Tasks lists tasks, newest first.
-func (s *Store) Tasks(ctx context.Context, f Filter) ([]task.Task, error) {
-	var where []string
-	var args []any
-	for _, c := range []struct{ sql, value string }{
-		{"tenant = ?", f.Tenant}, {"state = ?", string(f.State)}, {"cmd = ?", f.Cmd}, {"msg_id = ?", f.MsgID}, {"id < ?", f.After},
-	} {
-		if c.value != "" {
-			where = append(where, c.sql)
-			args = append(args, c.value)
-		}
-	}
-	query := `SELECT ` + taskColumns + ` FROM tasks`
-	if where != nil {
-		query += ` WHERE ` + strings.Join(where, " AND ")
-	}
-	rows, err := s.query(ctx, query+` ORDER BY id DESC LIMIT ?`, append(args, f.Limit)...)
-	all, err := collect(rows, err, scanTask)
-	return all, classify("state.tasks", err)
 }
 
 // Queued lists tasks nobody has decided on yet that were accepted before a
