@@ -18,7 +18,6 @@ import (
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/exec"
 	"github.com/mediafn/mediafn/exec/egress"
-	"github.com/mediafn/mediafn/flows"
 	"github.com/mediafn/mediafn/internal/failpoint"
 	"github.com/mediafn/mediafn/ports/blob"
 	"github.com/mediafn/mediafn/ports/cache"
@@ -196,11 +195,7 @@ func (a *App) Run(ctx context.Context) error {
 // keepFlows stores the flows of this build, so that tasks accepted now keep
 // them after an upgrade.
 func (a *App) keepFlows(ctx context.Context) error {
-	book, err := flows.Book()
-	if err != nil {
-		return err
-	}
-	texts, err := flows.Text()
+	book, texts, err := a.flows()
 	if err != nil {
 		return err
 	}
@@ -235,7 +230,8 @@ func label(host string) string {
 	return string(out)
 }
 
-// Count tells how many tasks are in a state.
-func (a *App) Count(ctx context.Context, in task.State) (int, error) {
-	return a.parts.store.Count(ctx, in)
-}
+// Store is the database, for whoever measures; nil if no role needs one.
+func (a *App) Store() *state.Store { return a.parts.store }
+
+// Queue carries the messages of the roles, for whoever measures.
+func (a *App) Queue() *queue.Queue { return a.parts.queue }

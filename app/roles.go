@@ -7,7 +7,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mediafn/mediafn/core/task"
-	"github.com/mediafn/mediafn/flows"
 	"github.com/mediafn/mediafn/internal/failpoint"
 	"github.com/mediafn/mediafn/roles/controller"
 	"github.com/mediafn/mediafn/roles/gateway"
@@ -29,7 +28,7 @@ var roles = []struct {
 }
 
 func runGateway(a *App, ctx context.Context) error {
-	book, err := flows.Book()
+	book, _, err := a.flows()
 	if err != nil {
 		return err
 	}
@@ -45,7 +44,7 @@ func runGateway(a *App, ctx context.Context) error {
 }
 
 func runController(a *App, ctx context.Context) error {
-	book, err := flows.Book()
+	book, _, err := a.flows()
 	if err != nil {
 		return err
 	}

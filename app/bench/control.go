@@ -2,211 +2,258 @@
 package bench
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
-	"sync"
-	"sync/atomic"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/app"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/task"
-	"github.com/mediafn/mediafn/ports/state"
-	"github.com/mediafn/mediafn/ports/state/sqlite"
 )
 
 // ControlOptions sets the load of Control.
 type ControlOptions struct {
-	Tasks   int
-	Clients int
-	Dir     string // on the disk to be measured; empty = the system's temporary folder
+	Shapes    []string // of Shapes
+	Tasks     int      // of each shape; 0 = what suits the shape
+	Clients   int      // connections
+	Rate      float64  // tasks offered a second; 0 = as fast as they are accepted
+	Callbacks int      // every so many tasks one has a callback; 0 = none
+	Waiting   int      // measure so many tasks queued without a worker, instead
+	Dir       string   // on the disk to be measured; empty = the system's temporary folder
+	State     string   // database, as serve takes it; empty = SQLite in Dir
+	Queue     string   // messages, as serve takes them; empty = embedded
+	Profiles  Profiles
 }
 
-// ControlReport is what Control measured. Rates are per second.
+// ControlReport is what Control measured.
 type ControlReport struct {
-	Tasks          int     `json:"tasks"`
-	Clients        int     `json:"clients"`
-	AcceptedRate   float64 `json:"accepted_per_second"`
-	CompletedRate  float64 `json:"completed_per_second"`
-	AcceptP50      float64 `json:"accept_p50_ms"`
-	AcceptP99      float64 `json:"accept_p99_ms"`
-	DoneSeconds    float64 `json:"done_seconds"`
-	ReferenceRate  float64 `json:"reference_per_second"` // rows alone: insert, event, end, through the same store
-	Ratio          float64 `json:"ratio"`                // completed ÷ reference
-	CPUPerTaskMs   float64 `json:"cpu_per_task_ms"`
-	MaxResidentMiB float64 `json:"max_resident_mib"`
+	State   string         `json:"state"` // kind of database
+	Queue   string         `json:"queue"`
+	Shapes  []ShapeReport  `json:"shapes,omitempty"`
+	Waiting *WaitingReport `json:"waiting,omitempty"`
 }
 
-// Control sends one-component tasks of a function that does nothing over HTTP
-// to a mediafn in this process, with full durability, and waits until the end
-// of every one is recorded. The reference writes the rows such a task needs
-// into the same kind of database, group committed, and nothing else.
-func Control(ctx context.Context, o ControlOptions) (*ControlReport, error) {
+// ShapeReport is what one shape of task gave. Rates are per second.
+type ShapeReport struct {
+	Shape          string          `json:"shape"`
+	What           string          `json:"what"`
+	Tasks          int             `json:"tasks"`
+	Units          int             `json:"units_per_task"` // components or segments
+	Clients        int             `json:"clients"`
+	OfferedRate    float64         `json:"offered_per_second,omitempty"`
+	AcceptedRate   float64         `json:"accepted_per_second"`
+	CompletedRate  float64         `json:"completed_per_second"`
+	UnitRate       float64         `json:"units_per_second"`
+	DoneSeconds    float64         `json:"done_seconds"`
+	Accept         Latency         `json:"accept"`
+	End            *Latency        `json:"end_to_end,omitempty"` // where load is offered by the clock
+	Callbacks      *CallbackReport `json:"callbacks,omitempty"`
+	ReferenceRate  float64         `json:"reference_per_second"` // tasks whose rows alone are written
+	Ratio          float64         `json:"ratio"`                // completed ÷ reference
+	CPUPerTaskMs   float64         `json:"cpu_per_task_ms"`
+	MaxResidentMiB float64         `json:"max_resident_mib"`
+}
+
+// CallbackReport tells of the tasks that had a callback.
+type CallbackReport struct {
+	Expected    int      `json:"expected"`
+	Twice       int      `json:"twice"`
+	DoneSeconds float64  `json:"done_seconds"`         // until the last had arrived
+	End         *Latency `json:"end_to_end,omitempty"` // where load is offered by the clock
+}
+
+// Control sends tasks of functions that do nothing over HTTP to a mediafn in
+// this process, with full durability, and waits until the end of every one is
+// in the rows and every callback has arrived. The reference writes the rows
+// such tasks need into the same kind of database, group committed, and nothing
+// else.
+func Control(ctx context.Context, o ControlOptions) (_ *ControlReport, err error) {
 	dir, err := os.MkdirTemp(o.Dir, "mediafn-bench-")
 	if err != nil {
 		return nil, errs.As(errs.Internal, "bench", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	r := &ControlReport{Tasks: o.Tasks, Clients: o.Clients}
-	if r.ReferenceRate, err = reference(ctx, filepath.Join(dir, "reference.db"), o); err != nil {
+	b := &control{o: o, dir: dir, run: task.NewID()}
+	if b.receiver, err = receive(); err != nil {
 		return nil, err
 	}
-	cfg := app.Config{
-		Data: filepath.Join(dir, "data"), Listen: "127.0.0.1:0", Roles: []string{"gateway", "controller", "worker", "results"},
-		Most: 256, Lease: 15 * time.Second, Tick: time.Second, Grace: 10 * time.Second,
+	defer b.receiver.close()
+	if err := writeFlows(b.flows()); err != nil {
+		return nil, err
 	}
-	a, err := app.Open(ctx, cfg, slog.New(slog.DiscardHandler))
+	r := &ControlReport{State: kind(o.State, "sqlite"), Queue: kind(o.Queue, "embedded")}
+	if o.Waiting > 0 {
+		r.Waiting, err = b.waiting(ctx)
+		return r, err
+	}
+	for _, name := range o.Shapes {
+		s, err := shapeOf(name)
+		if err != nil {
+			return nil, err
+		}
+		one, err := b.shape(ctx, &s)
+		if err != nil {
+			return nil, errs.Wrap(name, err)
+		}
+		r.Shapes = append(r.Shapes, *one)
+	}
+	return r, nil
+}
+
+// kind is the technology of an address, which may hold a password.
+func kind(address, otherwise string) string {
+	scheme, _, _ := strings.Cut(address, ":")
+	if scheme == "" {
+		return otherwise
+	}
+	return scheme
+}
+
+type control struct {
+	o        ControlOptions
+	dir      string
+	run      string // tells this run's tasks from those of earlier ones in the same database
+	receiver *receiver
+}
+
+func (b *control) flows() string { return filepath.Join(b.dir, "flows") }
+
+// start opens a mediafn with the given roles and runs it until stop is called.
+func (b *control) start(ctx context.Context, name string, roles ...string) (a *app.App, stop func() error, err error) {
+	a, err = app.Open(ctx, app.Config{
+		Data: filepath.Join(b.dir, name), Listen: "127.0.0.1:0", Roles: roles, State: b.o.State, Queue: b.o.Queue,
+		Flows: b.flows(), EgressAllow: []string{"127.0.0.1"}, Most: 256, Lease: 15 * time.Second, Tick: time.Second, Grace: 10 * time.Second,
+	}, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
+	if err != nil {
+		return nil, nil, err
+	}
+	running, end := context.WithCancel(ctx)
+	var group errgroup.Group
+	group.Go(func() error { return a.Run(running) })
+	return a, func() error {
+		end()
+		err := group.Wait()
+		if e := a.Close(); err == nil {
+			err = e
+		}
+		return err
+	}, nil
+}
+
+func (b *control) shape(ctx context.Context, s *shape) (r *ShapeReport, err error) {
+	tasks := b.o.Tasks
+	if tasks == 0 {
+		tasks = s.tasks
+	}
+	r = &ShapeReport{Shape: s.name, What: s.what, Tasks: tasks, Units: s.units(), Clients: b.o.Clients, OfferedRate: b.o.Rate}
+	if r.ReferenceRate, err = reference(ctx, s, b.run, filepath.Join(b.dir, "reference-"+s.name), tasks, b.o); err != nil {
+		return nil, errs.Wrap("reference", err)
+	}
+	a, stop, err := b.start(ctx, s.name, "gateway", "controller", "worker", "results")
 	if err != nil {
 		return nil, err
 	}
-	running, stop := context.WithCancel(ctx)
-	var roles errgroup.Group
-	roles.Go(func() error { return a.Run(running) })
-	before := cpuSeconds()
-	err = r.load(ctx, a.Address(), a.Count, o)
-	r.CPUPerTaskMs = (cpuSeconds() - before) * 1000 / float64(o.Tasks)
-	r.MaxResidentMiB = maxResident()
-	stop()
-	if e := roles.Wait(); err == nil {
-		err = e
-	}
-	if e := a.Close(); err == nil {
+	err = b.measure(ctx, a, s, r)
+	if e := stop(); err == nil {
 		err = e
 	}
 	r.Ratio = r.CompletedRate / r.ReferenceRate
 	return r, err
 }
 
-func (r *ControlReport) load(ctx context.Context, address string, count func(context.Context, task.State) (int, error), o ControlOptions) error {
-	client := &http.Client{Transport: &http.Transport{
-		MaxIdleConnsPerHost: o.Clients, DialContext: (&net.Dialer{}).DialContext,
-	}}
-	defer client.CloseIdleConnections()
-	took := make([]time.Duration, o.Tasks)
-	var next atomic.Int64
-	began := time.Now()
-	var clients errgroup.Group
-	for range o.Clients {
-		clients.Go(func() error {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= o.Tasks {
-					return nil
-				}
-				start := time.Now()
-				if err := submit(ctx, client, address, i); err != nil {
-					return err
-				}
-				took[i] = time.Since(start)
-			}
-		})
-	}
-	if err := clients.Wait(); err != nil {
+func (b *control) measure(ctx context.Context, a *app.App, s *shape, r *ShapeReport) error {
+	already, err := a.Store().Count(ctx, task.Succeeded)
+	if err != nil {
 		return err
 	}
-	r.AcceptedRate = float64(o.Tasks) / time.Since(began).Seconds()
-	for {
-		n, err := count(ctx, task.Succeeded)
-		if err != nil {
+	b.receiver.forget()
+	var seen *ends
+	if b.o.Rate > 0 {
+		if seen, err = watchEnds(ctx, a.Queue()); err != nil {
 			return err
 		}
-		if n >= o.Tasks {
-			break
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		defer seen.sub.Close()
 	}
-	r.DoneSeconds = time.Since(began).Seconds()
-	r.CompletedRate = float64(o.Tasks) / r.DoneSeconds
-	slices.Sort(took)
-	ms := func(q float64) float64 { return took[int(q*float64(len(took)-1))].Seconds() * 1000 }
-	r.AcceptP50, r.AcceptP99 = ms(0.50), ms(0.99)
+	l := b.load(a.Address(), s, r.Tasks, b.o.Callbacks)
+	stop, err := b.o.Profiles.start(s.name, len(b.o.Shapes) > 1)
+	if err != nil {
+		return err
+	}
+	resetPeak()
+	before := cpuSeconds()
+	if err := l.send(ctx); err != nil {
+		return err
+	}
+	r.AcceptedRate = float64(r.Tasks) / time.Since(l.began).Seconds()
+	if err := poll(ctx, 5*time.Millisecond, func() (bool, error) { return idle(ctx, a) }); err != nil {
+		return err
+	}
+	r.DoneSeconds = time.Since(l.began).Seconds()
+	r.CPUPerTaskMs = (cpuSeconds() - before) * 1000 / float64(r.Tasks)
+	r.CompletedRate = float64(r.Tasks) / r.DoneSeconds
+	r.UnitRate = r.CompletedRate * float64(r.Units)
+	r.Accept = latency(l.took)
+	if err := stop(); err != nil {
+		return err
+	}
+	if err := b.callbacks(ctx, l, r); err != nil {
+		return err
+	}
+	r.MaxResidentMiB = peak()
+	if seen != nil {
+		end := latency(l.until(func(i int) (time.Time, bool) { return seen.of(l.ids[i]) }))
+		r.End = &end
+	}
+	done, err := a.Store().Count(ctx, task.Succeeded)
+	if err == nil && done-already != r.Tasks {
+		err = errs.New(errs.Internal, "bench", "%d of %d tasks succeeded", done-already, r.Tasks)
+	}
+	return err
+}
+
+// load prepares the requests of a run, every so many with a callback.
+func (b *control) load(address string, s *shape, tasks, callbacks int) *load {
+	return &load{address: address, tasks: tasks, clients: b.o.Clients, rate: b.o.Rate, body: func(i int) ([]byte, error) {
+		notify := ""
+		if callbacks > 0 && i%callbacks == 0 {
+			notify = b.receiver.url(s.name, i)
+		}
+		return s.body(b.run, i, notify)
+	}}
+}
+
+// callbacks waits for those that were asked for.
+func (b *control) callbacks(ctx context.Context, l *load, r *ShapeReport) error {
+	if b.o.Callbacks < 1 {
+		return nil
+	}
+	c := &CallbackReport{Expected: (r.Tasks + b.o.Callbacks - 1) / b.o.Callbacks}
+	if err := poll(ctx, 5*time.Millisecond, func() (bool, error) { return b.receiver.count() >= c.Expected, nil }); err != nil {
+		return err
+	}
+	b.receiver.mu.Lock()
+	defer b.receiver.mu.Unlock()
+	c.Twice, c.DoneSeconds = b.receiver.twice, b.receiver.last.Sub(l.began).Seconds()
+	if b.o.Rate > 0 {
+		end := latency(l.until(func(i int) (time.Time, bool) { at, ok := b.receiver.came[i]; return at, ok }))
+		c.End = &end
+	}
+	r.Callbacks = c
 	return nil
 }
 
-func submit(ctx context.Context, client *http.Client, address string, i int) error {
-	body, err := json.Marshal(api.Submit{Cmd: "noop", MsgID: fmt.Sprintf("bench-%d", i)})
-	if err != nil {
-		return err
+// idle reports whether no task is under way. It looks for one instead of
+// counting, which would cost more the more there are.
+func idle(ctx context.Context, a *app.App) (bool, error) {
+	queued, err := a.Store().Queued(ctx, time.Now().Add(time.Hour), 1)
+	if err != nil || len(queued) > 0 {
+		return false, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/v1/tasks", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return errs.As(errs.Transient, "bench", err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	text, _ := io.ReadAll(resp.Body)
-	if resp.StatusCode != http.StatusAccepted {
-		return errs.New(errs.Internal, "bench", "task %d: status %d: %s", i, resp.StatusCode, text)
-	}
-	return nil
-}
-
-// reference commits the three writes of a one-component task for every task,
-// by as many callers as the benchmark has clients.
-func reference(ctx context.Context, path string, o ControlOptions) (float64, error) {
-	d, err := sqlite.Open(path)
-	if err != nil {
-		return 0, err
-	}
-	store, err := state.New(ctx, d)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = store.Close() }()
-	began := time.Now()
-	var next atomic.Int64
-	var failed sync.Once
-	var first error
-	var callers sync.WaitGroup
-	for range o.Clients {
-		callers.Go(func() {
-			for i := next.Add(1); i <= int64(o.Tasks); i = next.Add(1) {
-				if err := rows(ctx, store, i); err != nil {
-					failed.Do(func() { first = err })
-					return
-				}
-			}
-		})
-	}
-	callers.Wait()
-	return float64(o.Tasks) / time.Since(began).Seconds(), first
-}
-
-func rows(ctx context.Context, store *state.Store, i int64) error {
-	now := time.Now()
-	t, _, err := store.Submit(ctx, task.Task{
-		ID: task.NewID(), Tenant: "default", Flow: "single", FlowVer: "1", CreatedAt: now,
-		Request: task.Request{MsgID: fmt.Sprint(i), Cmd: "noop", Params: json.RawMessage("{}")},
-	})
-	if err != nil {
-		return err
-	}
-	w := task.Work{ID: task.EventID(t.ID, "Run"), TaskID: t.ID, Component: "Run", Order: -1, State: task.Running, CreatedAt: now}
-	t.State = task.Running
-	if err := store.Apply(ctx, []state.Change{{Task: &t, Insert: []task.Work{w}}})[0]; err != nil {
-		return err
-	}
-	t.Version++
-	t.State = task.Succeeded
-	done := w.Done(now)
-	return store.Apply(ctx, []state.Change{{Task: &t, Update: []state.Guarded{{Work: done, Was: task.Running}}}})[0]
+	live, err := a.Store().Live(ctx, "", 1)
+	return len(live) == 0, err
 }

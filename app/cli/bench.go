@@ -4,8 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"runtime/pprof"
+	"io"
 	"strings"
 
 	"github.com/mediafn/mediafn/app/bench"
@@ -17,35 +16,86 @@ type benchCmd struct {
 }
 
 type benchControlCmd struct {
-	Tasks   int    `default:"20000" help:"Tasks to send."`
-	Clients int    `default:"64" help:"Connections that send them."`
-	Dir     string `help:"Folder on the disk to measure. Default: the system's temporary folder."`
-	Profile string `help:"Write a CPU profile to this file."`
-	JSON    bool   `name:"json" help:"Print JSON."`
+	Shape     string  `default:"one" enum:"one,six,fan,all" help:"Tasks to send: one component, six in three modules, fanned out to 100 segments, or all."`
+	Tasks     int     `help:"Tasks to send. Default: 20000 of one, 6000 of six, 200 of fan."`
+	Clients   int     `default:"64" help:"Connections that send them."`
+	Rate      float64 `help:"Tasks to offer a second, by the clock. Default: as fast as they are accepted."`
+	Callbacks int     `default:"10" help:"One task in so many has a callback; 0 = none."`
+	Waiting   int     `help:"Instead, queue so many tasks without a worker and show rate and memory."`
+	State     string  `help:"Database, as serve takes it. Default: SQLite in the folder."`
+	Queue     string  `help:"Messages, as serve takes them. Default: embedded."`
+	Dir       string  `help:"Folder on the disk to measure. Default: the system's temporary folder."`
+	Profile   string  `help:"Write a CPU profile to this file."`
+	Mutex     string  `help:"Write a profile of contended locks to this file."`
+	Allocs    string  `help:"Write a profile of allocations to this file."`
+	JSON      bool    `name:"json" help:"Print JSON."`
 }
 
 func (b *benchControlCmd) Run(ctx context.Context, std *std) error {
-	stop, err := profile(b.Profile)
-	if err != nil {
-		return err
+	shapes := []string{b.Shape}
+	if b.Shape == "all" {
+		shapes = bench.Shapes
 	}
-	defer stop()
-	r, err := bench.Control(ctx, bench.ControlOptions{Tasks: b.Tasks, Clients: b.Clients, Dir: b.Dir})
+	r, err := bench.Control(ctx, bench.ControlOptions{
+		Shapes: shapes, Tasks: b.Tasks, Clients: max(b.Clients, 1), Rate: b.Rate, Callbacks: b.Callbacks, Waiting: b.Waiting, Dir: b.Dir,
+		State: b.State, Queue: b.Queue, Profiles: bench.Profiles{CPU: b.Profile, Mutex: b.Mutex, Allocs: b.Allocs},
+	})
 	if err != nil {
 		return err
 	}
 	if b.JSON {
 		return json.NewEncoder(std.out).Encode(r)
 	}
-	_, err = fmt.Fprintf(std.out, `%d one-component tasks over HTTP, %d clients, full sync
-  accepted   %8.0f/s   p50 %.2f ms, p99 %.2f ms
-  completed  %8.0f/s   %.2f s in all, %.2f ms CPU a task
-  reference  %8.0f/s   the rows of such a task alone, same database, same clients
+	fmt.Fprintf(std.out, "%s, %s, all roles in one process, full sync\n", r.State, r.Queue)
+	for i := range r.Shapes {
+		printShape(std.out, &r.Shapes[i])
+	}
+	if r.Waiting != nil {
+		printWaiting(std.out, r.Waiting)
+	}
+	return nil
+}
+
+func printShape(out io.Writer, r *bench.ShapeReport) {
+	how := "as fast as they are accepted"
+	if r.OfferedRate > 0 {
+		how = fmt.Sprintf("%.0f/s offered by the clock", r.OfferedRate)
+	}
+	fmt.Fprintf(out, `
+%d tasks of %s, %d connections, %s
+  accepted   %8.0f/s   %s
+  completed  %8.0f/s   %.2f s in all, %.0f components or segments/s, %.2f ms CPU a task, client included
+`, r.Tasks, r.What, r.Clients, how, r.AcceptedRate, quantiles(r.Accept), r.CompletedRate, r.DoneSeconds, r.UnitRate, r.CPUPerTaskMs)
+	if r.End != nil {
+		fmt.Fprintf(out, "  result row             %s\n", quantiles(*r.End))
+	}
+	if c := r.Callbacks; c != nil {
+		fmt.Fprintf(out, "  callbacks  %8d     the last after %.2f s, %d came twice\n", c.Expected, c.DoneSeconds, c.Twice)
+		if c.End != nil {
+			fmt.Fprintf(out, "                         %s\n", quantiles(*c.End))
+		}
+	}
+	fmt.Fprintf(out, `  reference  %8.0f/s   the rows of such a task alone, same kind of database, same number of callers
   ratio      %8.2f     completed ÷ reference
   memory     %8.0f MiB peak
-`, r.Tasks, r.Clients, r.AcceptedRate, r.AcceptP50, r.AcceptP99, r.CompletedRate, r.DoneSeconds, r.CPUPerTaskMs,
-		r.ReferenceRate, r.Ratio, r.MaxResidentMiB)
-	return err
+`, r.ReferenceRate, r.Ratio, r.MaxResidentMiB)
+}
+
+func quantiles(l bench.Latency) string {
+	return fmt.Sprintf("p50 %.1f ms, p90 %.1f ms, p99 %.1f ms, most %.1f ms", l.P50, l.P90, l.P99, l.Max)
+}
+
+func printWaiting(out io.Writer, r *bench.WaitingReport) {
+	fmt.Fprintf(out, `
+%d one-component tasks without a worker, %d connections
+     tasks   accepted/s      p50 ms      p99 ms     RSS MiB    heap MiB
+         0                                      %11.0f %11.1f
+`, r.Tasks, r.Clients, r.ResidentMiB, r.HeapMiB)
+	for _, s := range r.Steps {
+		fmt.Fprintf(out, "%10d %12.0f %11.1f %11.1f %11.0f %11.1f\n", s.Tasks, s.AcceptedRate, s.Accept.P50, s.Accept.P99, s.ResidentMiB, s.HeapMiB)
+	}
+	fmt.Fprintf(out, "all decided after %.1f s: RSS %.0f MiB, heap %.1f MiB; peak %.0f MiB\n",
+		r.DecidedSeconds, r.After.ResidentMiB, r.After.HeapMiB, r.MaxResidentMiB)
 }
 
 type benchSliceCmd struct {
@@ -76,21 +126,4 @@ func (b *benchSliceCmd) Run(ctx context.Context, std *std) error {
 `, strings.Join(r.Command, " "), r.Plain.Wall, r.Plain.CPU, r.Plain.Bytes, r.Sliced.Wall, r.Sliced.CPU, r.Sliced.Bytes,
 		r.Slices, r.Certified, r.WallRatio, r.CPURatio, r.SizeRatio, r.Rounds)
 	return err
-}
-
-// profile writes a CPU profile until stop is called; without a file it does
-// nothing.
-func profile(path string) (stop func(), err error) {
-	if path == "" {
-		return func() {}, nil
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		_ = f.Close()
-		return nil, err
-	}
-	return func() { pprof.StopCPUProfile(); _ = f.Close() }, nil
 }
