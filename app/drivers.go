@@ -17,6 +17,8 @@ import (
 	queuemem "github.com/mediafn/mediafn/ports/queue/mem"
 	"github.com/mediafn/mediafn/ports/queue/nats"
 	"github.com/mediafn/mediafn/ports/state"
+	statedriver "github.com/mediafn/mediafn/ports/state/driver"
+	"github.com/mediafn/mediafn/ports/state/postgres"
 	"github.com/mediafn/mediafn/ports/state/sqlite"
 )
 
@@ -26,19 +28,24 @@ const maxPayload = 8<<20 - 16<<10
 
 func openState(ctx context.Context, c *Config) (*state.Store, error) {
 	scheme, rest, _ := strings.Cut(c.State, ":")
+	var d statedriver.Driver
+	var err error
 	switch scheme {
 	case "sqlite":
-		d, err := sqlite.Open(rest)
-		if err != nil {
-			return nil, err
-		}
-		s, err := state.New(ctx, d)
-		if err != nil {
-			_ = d.Close()
-		}
-		return s, err
+		d, err = sqlite.Open(rest)
+	case "postgres", "postgresql":
+		d, err = postgres.Open(ctx, c.State)
+	default: // it may have a password: only its scheme is shown
+		err = errs.New(errs.Invalid, "config", "state: %q is no database this build knows (sqlite:PATH, postgres://…)", scheme)
 	}
-	return nil, errs.New(errs.Invalid, "config", "state: %q is no database this build knows (sqlite:PATH)", c.State)
+	if err != nil {
+		return nil, err
+	}
+	s, err := state.New(ctx, d)
+	if err != nil {
+		_ = d.Close()
+	}
+	return s, err
 }
 
 // streams are what the roles keep in the queue beside plain messages.

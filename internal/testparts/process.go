@@ -47,7 +47,10 @@ func Launch(t testing.TB, name string, cmd *exec.Cmd, log string) *Process {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
-	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
+	cmd.SysProcAttr.Setpgid = true
+	if cmd.SysProcAttr.Pdeathsig == 0 {
+		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -84,7 +87,7 @@ func (p *Process) Stop(by syscall.Signal) {
 	if !p.Running() {
 		return
 	}
-	_ = p.cmd.Process.Signal(by)
+	_ = p.cmd.Process.Signal(by) // it may be ending just now
 	for end := time.Now().Add(patience); p.Running() && time.Now().Before(end); {
 		<-time.After(2 * time.Millisecond)
 	}

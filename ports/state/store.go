@@ -150,21 +150,4 @@ func (s *Store) rebind(query string) string {
 }
 
 // classify gives database errors a kind.
-func classify(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	if errs.KindOf(err) != errs.Internal {
-		return errs.Wrap(op, err)
-	}
-	text := err.Error()
-	switch {
-	case strings.Contains(text, "UNIQUE constraint"), strings.Contains(text, "duplicate key"):
-		return errs.As(errs.Conflict, op, err)
-	case strings.Contains(text, "disk is full"), strings.Contains(text, "disk I/O"),
-		strings.Contains(text, "connection"), strings.Contains(text, "locked"), strings.Contains(text, "bad conn"),
-		strings.Contains(text, "shutting down"), strings.Contains(text, "could not serialize"), strings.Contains(text, "deadlock"):
-		return errs.As(errs.Transient, op, err)
-	}
-	return errs.As(errs.Internal, op, err)
-}
+func classify(op string, err error) error { return errs.As(driver.Kind(err), op, err) }
