@@ -140,3 +140,12 @@ func count(s fn.Slot) string {
 	}
 	return fmt.Sprintf("%d–%d", s.Min, s.Max)
 }
+
+// unknown says that nothing has a name, and what may have been meant.
+func unknown(field, what, name string, names []string) error {
+	hint := "; see mediafn functions"
+	if guesses := fn.Near(name, names); len(guesses) > 0 {
+		hint = "; did you mean " + strings.Join(guesses, ", ") + "?"
+	}
+	return errs.InField(field, "no %s is named %q%s", what, name, hint)
+}

@@ -108,18 +108,6 @@ func TestCheckOutputs(t *testing.T) {
 	}
 }
 
-func TestNear(t *testing.T) {
-	names := []string{"video.transcode", "derive.frames", "derive.audio", "noop"}
-	for name, want := range map[string]string{
-		"transcode": "video.transcode", "VIDEO.TRANSCODE": "video.transcode", "video.transcde": "video.transcode", "frames": "derive.frames",
-		"derive": "derive.audio,derive.frames", "nop": "noop", "qqqqqqqq": "", "": "",
-	} {
-		if got := strings.Join(near(name, names), ","); got != want {
-			t.Errorf("%q: %q, want %q", name, got, want)
-		}
-	}
-}
-
 func FuzzObjectRef(f *testing.F) {
 	f.Add("bucket/key")
 	f.Add("s3:bucket/a/b.mp4")

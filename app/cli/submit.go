@@ -19,6 +19,7 @@ import (
 	"github.com/mediafn/mediafn/app"
 	"github.com/mediafn/mediafn/app/cli/progress"
 	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/blob"
@@ -237,7 +238,7 @@ func (s *submitCmd) explain(ctx context.Context, c *client.Client, err error) er
 	for _, f := range flows {
 		names = append(names, f.Name)
 	}
-	if guesses := near(s.Cmd, names); len(guesses) > 0 {
+	if guesses := fn.Near(s.Cmd, names); len(guesses) > 0 {
 		return unknown("cmd", "function or flow", s.Cmd, names)
 	}
 	return err

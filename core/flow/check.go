@@ -59,7 +59,11 @@ func (c *checker) component(comp *Component) {
 	}
 	f, err := c.functions.Get(comp.Fn)
 	if err != nil {
-		c.fault("%s: no function is named %q", comp.Name, comp.Fn)
+		hint := ""
+		if near := fn.Near(comp.Fn, c.functions.Names()); len(near) > 0 {
+			hint = "; did you mean " + strings.Join(near, ", ") + "?"
+		}
+		c.fault("%s: fn: no function is named %q%s", comp.Name, comp.Fn, hint)
 		return
 	}
 	spec := f.Spec()

@@ -1,15 +1,13 @@
-package cli
+package fn
 
 import (
 	"cmp"
 	"slices"
 	"strings"
-
-	"github.com/mediafn/mediafn/core/errs"
 )
 
-// near picks the names a person may have meant, best first, at most five.
-func near(name string, names []string) []string {
+// Near picks the names a person may have meant, best first, at most five.
+func Near(name string, names []string) []string {
 	type guess struct {
 		name     string
 		distance int
@@ -57,13 +55,4 @@ func distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
-}
-
-// unknown says that nothing has a name, and what may have been meant.
-func unknown(field, what, name string, names []string) error {
-	hint := "; see mediafn functions"
-	if guesses := near(name, names); len(guesses) > 0 {
-		hint = "; did you mean " + strings.Join(guesses, ", ") + "?"
-	}
-	return errs.InField(field, "no %s is named %q%s", what, name, hint)
 }
