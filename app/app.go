@@ -104,7 +104,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		defer cancel()
 		return p.queue.Close(last)
 	})
-	if p.blobs, err = openBlobs(&a.cfg); err != nil {
+	if p.blobs, err = openBlobs(ctx, &a.cfg); err != nil {
 		return err
 	}
 	a.closer(p.blobs.Close)

@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"log/slog"
+	"net/url"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -26,26 +28,44 @@ import (
 // advises against more than 8 MiB, headers included.
 const maxPayload = 8<<20 - 16<<10
 
-func openState(ctx context.Context, c *Config) (*state.Store, error) {
+// An opener opens what an address of the configuration names. Addresses are
+// read first and opened later, so that serve --check can do the one without the
+// other.
+type opener[T any] func(ctx context.Context) (T, error)
+
+func parseState(c *Config) (opener[*state.Store], error) {
 	scheme, rest, _ := strings.Cut(c.State, ":")
-	var d statedriver.Driver
-	var err error
-	switch scheme {
-	case "sqlite":
-		d, err = sqlite.Open(rest)
-	case "postgres", "postgresql":
-		d, err = postgres.Open(ctx, c.State)
+	var open func(ctx context.Context) (statedriver.Driver, error)
+	switch {
+	case scheme == "sqlite" && rest != "":
+		open = func(context.Context) (statedriver.Driver, error) { return sqlite.Open(rest) }
+	case scheme == "postgres" || scheme == "postgresql":
+		if err := postgres.Check(c.State); err != nil {
+			return nil, err
+		}
+		open = func(ctx context.Context) (statedriver.Driver, error) { return postgres.Open(ctx, c.State) }
 	default: // it may have a password: only its scheme is shown
-		err = errs.New(errs.Invalid, "config", "state: %q is no database this build knows (sqlite:PATH, postgres://…)", scheme)
+		return nil, errs.New(errs.Invalid, "config", "state: %q is no database this build knows (sqlite:PATH, postgres://…)", scheme)
 	}
+	return func(ctx context.Context) (*state.Store, error) {
+		d, err := open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s, err := state.New(ctx, d)
+		if err != nil {
+			_ = d.Close()
+		}
+		return s, err
+	}, nil
+}
+
+func openState(ctx context.Context, c *Config) (*state.Store, error) {
+	open, err := parseState(c)
 	if err != nil {
 		return nil, err
 	}
-	s, err := state.New(ctx, d)
-	if err != nil {
-		_ = d.Close()
-	}
-	return s, err
+	return open(ctx)
 }
 
 // streams are what the roles keep in the queue beside plain messages.
@@ -56,7 +76,11 @@ var streams = []queue.Stream{
 }
 
 func openQueue(ctx context.Context, c *Config, log *slog.Logger) (*queue.Queue, error) {
-	conn, err := dialQueue(ctx, c, log)
+	dial, err := parseQueue(c, log)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -76,32 +100,44 @@ func openQueue(ctx context.Context, c *Config, log *slog.Logger) (*queue.Queue, 
 	return q, nil
 }
 
-func dialQueue(ctx context.Context, c *Config, log *slog.Logger) (queuedriver.Conn, error) {
+func parseQueue(c *Config, log *slog.Logger) (opener[queuedriver.Conn], error) {
 	switch {
 	case c.Queue == "embedded":
-		return nats.Embed(ctx, nats.Options{Dir: filepath.Join(c.Data, "queue"), MaxPayload: maxPayload + 8<<10, Log: log})
+		return func(ctx context.Context) (queuedriver.Conn, error) {
+			return nats.Embed(ctx, nats.Options{Dir: filepath.Join(c.Data, "queue"), MaxPayload: maxPayload + 8<<10, Log: log})
+		}, nil
 	case c.Queue == "mem":
-		return queuemem.New(queuemem.Options{}), nil
+		return func(context.Context) (queuedriver.Conn, error) { return queuemem.New(queuemem.Options{}), nil }, nil
 	case strings.HasPrefix(c.Queue, "nats://"):
-		return nats.Open(ctx, c.Queue, log)
+		for _, address := range strings.Split(c.Queue, ",") {
+			if u, err := url.Parse(strings.TrimSpace(address)); err != nil || u.Scheme != "nats" || u.Host == "" {
+				return nil, errs.New(errs.Invalid, "config", "queue: %q is not nats://HOST:PORT", redact(address))
+			}
+		}
+		return func(ctx context.Context) (queuedriver.Conn, error) { return nats.Open(ctx, c.Queue, log) }, nil
 	}
-	return nil, errs.New(errs.Invalid, "config", "queue: %q is none of embedded, mem, nats://HOST:PORT", c.Queue)
+	return nil, errs.New(errs.Invalid, "config", "queue: %q is none of embedded, mem, nats://HOST:PORT", redact(c.Queue))
 }
 
-func openBlobs(c *Config) (*blob.Stores, error) {
+func parseBlob(text string) (name string, open opener[*blob.Store], err error) {
+	name, where, ok := strings.Cut(text, "=")
+	scheme, rest, _ := strings.Cut(where, ":")
+	switch {
+	case ok && scheme == "file" && rest != "":
+		return name, func(context.Context) (*blob.Store, error) { return file.Open(rest, blob.Default()) }, nil
+	case ok && scheme == "mem":
+		return name, func(context.Context) (*blob.Store, error) { return blobmem.Open(1<<30, blob.Default()) }, nil
+	}
+	return "", nil, errs.New(errs.Invalid, "config", "blobs: %q is not NAME=file:FOLDER or NAME=mem:", redact(text))
+}
+
+func openBlobs(ctx context.Context, c *Config) (*blob.Stores, error) {
 	stores := blob.NewStores()
 	for _, text := range c.Blobs {
-		name, where, ok := strings.Cut(text, "=")
-		scheme, rest, _ := strings.Cut(where, ":")
+		name, open, err := parseBlob(text)
 		var s *blob.Store
-		var err error
-		switch {
-		case ok && scheme == "file" && rest != "":
-			s, err = file.Open(rest, blob.Default())
-		case ok && scheme == "mem":
-			s, err = blobmem.Open(1<<30, blob.Default())
-		default:
-			err = errs.New(errs.Invalid, "config", "blobs: %q is not NAME=file:FOLDER or NAME=mem:", text)
+		if err == nil {
+			s, err = open(ctx)
 		}
 		if err == nil {
 			err = stores.Add(name, s)
@@ -113,3 +149,8 @@ func openBlobs(c *Config) (*blob.Stores, error) {
 	}
 	return stores, nil
 }
+
+// redact hides passwords in addresses, which may be several, comma between.
+func redact(addresses string) string { return secrets.ReplaceAllString(addresses, "://…@") }
+
+var secrets = regexp.MustCompile(`://[^/?#]*@`)

@@ -17,11 +17,20 @@ import (
 
 type serveCmd struct {
 	app.Config `embed:""`
+
+	Check bool `name:"check" env:"-" help:"Read the configuration, say what would be opened, and end: 0 = it is sound, 2 = it is not."`
 }
 
 // Run plays the roles until it is told to stop.
 func (s *serveCmd) Run(ctx context.Context, std *std) (err error) {
 	if s.Tenants, err = std.settings.Tenants(); err != nil {
+		return err
+	}
+	if s.Check {
+		lines, err := s.Config.Check()
+		for _, line := range lines {
+			fmt.Fprintln(std.out, line)
+		}
 		return err
 	}
 	level := new(slog.LevelVar)

@@ -81,6 +81,12 @@ func Open(ctx context.Context, url string) (driver.Driver, error) {
 	return d, nil
 }
 
+// Check reads an address without connecting. Invalid: it is wrong.
+func Check(url string) error {
+	_, _, err := parse(url)
+	return err
+}
+
 func parse(url string) (*pgx.ConnConfig, int, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
