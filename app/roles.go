@@ -49,10 +49,10 @@ func runController(a *App, ctx context.Context) error {
 		return err
 	}
 	cfg := controller.Default()
-	cfg.Lease, cfg.Tick = a.cfg.Lease, a.cfg.Tick
+	cfg.Name, cfg.Lease, cfg.Tick = a.parts.name, a.cfg.Lease, a.cfg.Tick
 	cfg.Tenants = map[string]controller.Share{}
 	for _, t := range a.cfg.Tenants {
-		cfg.Tenants[t.Name] = controller.Share{Weight: t.Weight, Limit: t.Limit}
+		cfg.Tenants[t.Name] = controller.Share{Weight: t.Weight, Limit: t.Limit, ResultQueue: t.ResultQueue}
 	}
 	p := controller.Parts{
 		Store: a.parts.store, Queue: a.parts.queue, Flows: book, Log: a.component("controller"), Reached: failpoint.Reached,

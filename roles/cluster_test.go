@@ -111,8 +111,10 @@ func newCluster(t *testing.T, path string) *cluster {
 		t.Fatal(err)
 	}
 	q, err := mem.Open(mem.Options{}, queue.Default())
-	if err == nil {
-		err = q.Declare(context.Background(), queue.Stream{Name: job.StreamAnswers, Subjects: []string{job.StreamAnswers}, MaxAge: 24 * time.Hour, UntilAcked: true})
+	for stream, subject := range map[string]string{job.StreamAnswers: job.StreamAnswers, job.StreamAnswered: job.StreamAnswered + ".*"} {
+		if err == nil {
+			err = q.Declare(context.Background(), queue.Stream{Name: stream, Subjects: []string{subject}, MaxAge: 24 * time.Hour, UntilAcked: true})
+		}
 	}
 	if err != nil {
 		t.Fatal(err)

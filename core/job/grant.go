@@ -60,13 +60,14 @@ type Grant struct {
 // Answer is the end of an attempt as its worker reports it (the callback).
 // Exactly one of Outcome and Fault is set, or Returned.
 type Answer struct {
-	Schema  int      `json:"schema"`
-	Work    string   `json:"work"`
-	Attempt int      `json:"attempt"`
-	Trace   string   `json:"trace"`
-	Worker  string   `json:"worker"`
-	Outcome *Outcome `json:"outcome,omitempty"`
-	Fault   *Fault   `json:"fault,omitempty"`
+	Schema  int       `json:"schema"`
+	Work    string    `json:"work"`
+	Attempt int       `json:"attempt"`
+	Trace   string    `json:"trace"`
+	Worker  string    `json:"worker"`
+	Started time.Time `json:"started,omitzero"` // by the worker's clock
+	Outcome *Outcome  `json:"outcome,omitempty"`
+	Fault   *Fault    `json:"fault,omitempty"`
 	// Returned is set when the worker hands the work back unfinished.
 	Returned bool `json:"returned,omitempty"`
 	// Traceparent is the W3C trace context of the attempt; empty = none.

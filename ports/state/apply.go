@@ -3,7 +3,7 @@ package state
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -18,6 +18,7 @@ type Change struct {
 	Insert  []task.Work
 	Update  []Guarded
 	Delete  []Guarded
+	Under   *Under // the duty that allows it; nil = needs none
 	Traces  []Trace
 	Posts   []Post
 	History []Note
@@ -53,12 +54,14 @@ func (s *Store) Apply(ctx context.Context, changes []Change) []error {
 	writes := make([]*write, len(changes))
 	for i := range changes { // all are queued before the first is waited for, so they share commits
 		w := &write{tx: tx{store: s}, done: make(chan struct{})}
-		if result[i] = w.apply(&changes[i]); result[i] == nil && len(w.statements) > 0 {
-			writes[i] = w
-			if result[i] = s.enqueue(ctx, w); result[i] != nil {
-				result[i], writes[i] = errs.Wrap(op, result[i]), nil
-			}
+		if w.apply(&changes[i]); len(w.statements) == 0 {
+			continue
 		}
+		if err := s.enqueue(ctx, w); err != nil {
+			result[i] = errs.Wrap(op, err)
+			continue
+		}
+		writes[i] = w
 	}
 	for i, w := range writes {
 		if w != nil {
@@ -68,11 +71,10 @@ func (s *Store) Apply(ctx context.Context, changes []Change) []error {
 	return result
 }
 
-func (x *tx) apply(c *Change) error {
+func (x *tx) apply(c *Change) {
+	x.under(c.Under)
 	if c.Task != nil {
-		if err := x.updateTask(c.Task); err != nil {
-			return err
-		}
+		x.updateTask(c.Task)
 	}
 	for i := range c.Insert {
 		x.exec(nil, insertWork, workArgs(&c.Insert[i])...)
@@ -95,29 +97,23 @@ func (x *tx) apply(c *Change) error {
 		x.exec(nil, `INSERT INTO history (id, task_id, work_id, kind, detail, at) VALUES (?,?,?,?,?,?)`,
 			task.NewID(), n.TaskID, n.WorkID, n.Kind, n.Detail, ms(n.At))
 	}
-	return nil
 }
 
 const insertWork = `INSERT INTO work (` + workColumns + `)
  VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`
 
-func (x *tx) updateTask(t *task.Task) error {
-	request, err := json.Marshal(t.Request)
-	if err != nil {
-		return errs.As(errs.Internal, "state", err)
-	}
+func (x *tx) updateTask(t *task.Task) {
 	x.exec(func(n int64) error {
 		if n == 0 {
 			return errs.New(errs.Conflict, "state", "task %s changed in between", t.ID)
 		}
 		return nil
-	}, `UPDATE tasks SET generation = ?, priority = ?, request = ?, state = ?, ending = ?, status = ?, call_slots = ?,
+	}, `UPDATE tasks SET generation = ?, priority = ?, state = ?, ending = ?, status = ?, call_slots = ?,
  ret_slots = ?, outputs = ?, report = ?, error = ?, usage = ?, reply_to = ?, version = version + 1, started_at = ?, ended_at = ?
  WHERE id = ? AND version = ?`,
-		t.Generation, t.Request.Priority, string(request), string(t.State), string(t.Ending), t.Status, t.Call.String(),
+		t.Generation, t.Request.Priority, string(t.State), string(t.Ending), t.Status, t.Call.String(),
 		t.Ret.String(), text(t.Outputs), nullable(t.Report), text(t.Error), usage(t.Usage), t.ReplyTo, ms(t.StartedAt), ms(t.EndedAt),
 		t.ID, t.Version)
-	return nil
 }
 
 func (x *tx) updateWork(g *Guarded) {
@@ -165,28 +161,82 @@ func (s *Store) Renew(ctx context.Context, traces map[string]string, till time.T
 	return refused, nil
 }
 
-// ReadyWork lists work of a pool that may be granted, most urgent first, then
-// oldest.
-func (s *Store) ReadyWork(ctx context.Context, pool fn.Pool, limit int) ([]task.Work, error) {
-	rows, err := s.query(ctx, `SELECT `+workColumns+` FROM work WHERE state = 'ready' AND pool = ? ORDER BY priority DESC, id LIMIT ?`,
-		string(pool), limit)
-	all, err := collect(rows, err, scanWork)
-	return all, classify("state.ready", err)
+// ReadyWork lists work of a pool that may be granted, at most about limit: of
+// every tenant its most urgent, the tenants alike, so that no tenant's crowd
+// hides another's work. more reports whether there is more.
+func (s *Store) ReadyWork(ctx context.Context, pool fn.Pool, limit int) (all []task.Work, more bool, err error) {
+	const op = "state.ready"
+	// One look into the index a tenant, however many rows there are.
+	rows, err := s.query(ctx, `WITH RECURSIVE t(tenant) AS (
+ SELECT MIN(tenant) FROM work WHERE state = 'ready' AND pool = ?
+ UNION ALL
+ SELECT (SELECT MIN(tenant) FROM work WHERE state = 'ready' AND pool = ? AND tenant > t.tenant) FROM t WHERE t.tenant IS NOT NULL)
+ SELECT tenant FROM t WHERE tenant IS NOT NULL`, string(pool), string(pool))
+	tenants, err := collect(rows, err, scanID)
+	if err != nil {
+		return nil, false, classify(op, err)
+	}
+	each := max(limit/max(len(tenants), 1), 1)
+	for _, tenant := range tenants {
+		rows, err := s.query(ctx, `SELECT `+workColumns+` FROM work WHERE state = 'ready' AND pool = ? AND tenant = ?
+ ORDER BY priority DESC, due, id LIMIT ?`, string(pool), tenant, each)
+		some, err := collect(rows, err, scanWork)
+		if err != nil {
+			return nil, false, classify(op, err)
+		}
+		all = append(all, some...)
+		more = more || len(some) == each
+	}
+	return all, more, nil
 }
 
-// RunningWork counts granted work by tenant.
-func (s *Store) RunningWork(ctx context.Context) (map[string]int, error) {
-	type count struct {
-		tenant string
-		n      int
+// WorkByID reads rows of work; those that are gone are left out.
+func (s *Store) WorkByID(ctx context.Context, ids []string) (all []task.Work, err error) {
+	for len(ids) > 0 {
+		some := ids[:min(len(ids), 100)]
+		ids = ids[len(some):]
+		args := make([]any, 100) // one statement for every number of ids: the rest is NULL, which equals nothing
+		for i, id := range some {
+			args[i] = id
+		}
+		rows, err := s.query(ctx, `SELECT `+workColumns+` FROM work WHERE id IN (?`+strings.Repeat(",?", 99)+`)`, args...)
+		found, err := collect(rows, err, scanWork)
+		if err != nil {
+			return all, classify("state.work", err)
+		}
+		all = append(all, found...)
 	}
-	rows, err := s.query(ctx, `SELECT tenant, COUNT(*) FROM work WHERE state = 'running' GROUP BY tenant`)
-	all, err := collect(rows, err, func(rows *sql.Rows) (c count, err error) { return c, rows.Scan(&c.tenant, &c.n) })
-	counts := make(map[string]int, len(all))
-	for _, c := range all {
-		counts[c.tenant] = c.n
-	}
-	return counts, classify("state.running", err)
+	return all, nil
+}
+
+// Count is how much work of one kind there is.
+type Count struct {
+	Pool   fn.Pool
+	Tenant string
+	Worker string // of running work
+	N      int
+	Oldest time.Time // when the oldest became known
+}
+
+// CountReady counts work that may be granted, by pool and tenant.
+func (s *Store) CountReady(ctx context.Context) ([]Count, error) {
+	rows, err := s.query(ctx, `SELECT pool, tenant, '', COUNT(*), MIN(created_at) FROM work WHERE state = 'ready' GROUP BY pool, tenant`)
+	all, err := collect(rows, err, scanCount)
+	return all, classify("state.count", err)
+}
+
+// CountRunning counts granted work, by pool, tenant and worker.
+func (s *Store) CountRunning(ctx context.Context) ([]Count, error) {
+	rows, err := s.query(ctx, `SELECT pool, tenant, worker, COUNT(*), MIN(started_at) FROM work WHERE state = 'running' GROUP BY pool, tenant, worker`)
+	all, err := collect(rows, err, scanCount)
+	return all, classify("state.count", err)
+}
+
+func scanCount(rows *sql.Rows) (c Count, err error) {
+	var oldest int64
+	err = rows.Scan(&c.Pool, &c.Tenant, &c.Worker, &c.N, &oldest)
+	c.Oldest = at(oldest)
+	return c, err
 }
 
 // Expired lists running work whose lease or deadline has passed.

@@ -11,6 +11,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strings"
@@ -65,6 +66,12 @@ func New(ctx context.Context, d driver.Driver) (*Store, error) {
 	for range s.caps.Writers {
 		s.writers.Add(1)
 		go s.writeLoop()
+	}
+	if s.caps.Now == "" { // the database is this process's own: whoever held something is gone
+		err := s.write(ctx, "state.new", func(x *tx) { x.exec(nil, `DELETE FROM leases`) })
+		if err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	return s, nil
 }

@@ -21,6 +21,9 @@ func (t *turn) answer(ctx context.Context, a *answer) {
 		return
 	}
 	c := t.touch(ctx, taskID)
+	if c != nil {
+		c.adopt(a)
+	}
 	if c != nil && !c.fresh && !c.current(a) {
 		// The cache may be behind: another controller may have granted it.
 		if len(c.touched) > 0 {
@@ -47,6 +50,10 @@ func (t *turn) answer(ctx context.Context, a *answer) {
 		return
 	}
 	c.acks = append(c.acks, a)
+	if a.Pending && c.now.Task.Ending == "" {
+		t.outside(c, w)
+		return
+	}
 	ended := state.Trace{
 		ID: w.Trace, WorkID: w.ID, TaskID: taskID, Attempt: w.Attempt, Worker: w.Worker,
 		StartedAt: w.StartedAt, EndedAt: t.now,
@@ -85,9 +92,35 @@ func (c *change) current(a *answer) bool {
 	return ok && w.State == task.Running && w.Attempt == a.Attempt && w.Trace == a.Trace
 }
 
+// adopt learns from an answer that another controller has granted the work
+// since this one saw it ready. If that is not so, the row's guards say it when
+// the answer is written.
+func (c *change) adopt(a *answer) {
+	w, ok := c.row(a.Work)
+	if !ok || c.touched[a.Work] || w.State != task.Ready || a.Attempt != w.Attempt+1 || a.Trace == "" {
+		return
+	}
+	w.State, w.Attempt, w.Trace, w.Worker, w.StartedAt = task.Running, a.Attempt, a.Trace, a.Worker, a.Started
+	c.now.Work[w.ID], c.was.Work[w.ID] = w, w
+}
+
 // sweepAgain has an ended task swept once more, for objects that came late.
 func (t *turn) sweepAgain(ctx context.Context, taskID string) {
 	t.parts.Store.Apply(ctx, []state.Change{{Posts: []state.Post{{
 		ID: task.NewID(), TaskID: taskID, Kind: state.Sweep, Body: "{}", NotBefore: t.now, CreatedAt: t.now,
 	}}}})
+}
+
+// Outside stands for the worker of work that an outside service has.
+const Outside = "outside"
+
+// outside leaves work to a service that will call back. It has no lease that
+// anybody renews; its deadline ends the wait.
+func (t *turn) outside(c *change, w task.Work) {
+	if w.Deadline.IsZero() {
+		w.Deadline = t.now.Add(w.Timeout)
+	}
+	c.note(&w, "outside", "worker "+w.Worker+" gave it to an outside service, which has until "+w.Deadline.UTC().Format(time.RFC3339), t.now)
+	w.Worker, w.LeaseTill = Outside, w.Deadline
+	c.set(w)
 }

@@ -3,9 +3,11 @@
 // finds what hangs. It touches the database and never media.
 //
 // All decisions are pure functions of core/task and core/sched; this package
-// is the one loop in which their effects happen. It keeps the views of live
-// tasks in memory, but only as a cache: every write is guarded, and a write
-// that no longer fits makes the loop read the rows again.
+// is the one loop in which their effects happen. Any number of controllers may
+// run. They share tasks out by partition and hold some duties alone (see
+// duties.go), but that is about speed only: views in memory are a cache, every
+// write is guarded, and a write that no longer fits makes the loop read the
+// rows again.
 package controller
 
 import (
@@ -13,6 +15,8 @@ import (
 	"encoding/json"
 	"log/slog"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/mediafn/mediafn/core/flow"
 	"github.com/mediafn/mediafn/core/job"
@@ -24,19 +28,25 @@ import (
 
 // Config sets the controller's times and bounds.
 type Config struct {
+	Name    string        // unique among processes that run; empty = made up
 	Lease   time.Duration // life of a grant between renewals
 	Tick    time.Duration // between two looks of the reaper
+	Duty    time.Duration // life of a duty between renewals; 0 = five ticks, at least 3 s
 	Orphan  time.Duration // a queued task older than this lost its wake-up
 	Ready   int           // ready work kept in memory
 	Views   int           // live tasks kept in memory
 	Limits  task.Limits
 	Tenants map[string]Share
+	// Callback makes the URL an outside service answers at; nil = asynchronous
+	// components fail.
+	Callback func(trace string) string
 }
 
 // Share is a tenant's part of the machines.
 type Share struct {
-	Weight float64 // 0 = 1
-	Limit  int     // running work at the most; 0 = no limit
+	Weight      float64 // 0 = 1
+	Limit       int     // running work at the most; 0 = no limit
+	ResultQueue bool    // every result goes to its result queue
 }
 
 // Default fits one machine and many.
@@ -54,7 +64,7 @@ type Parts struct {
 	Decider task.Decider
 	Flows   *flow.Book
 	Log     *slog.Logger
-	Now     func() time.Time
+	Now     func() time.Time   // nil = the database's
 	Reached func(point string) // names points a crash test may stop at
 	Metrics *Metrics           // nil counts nothing
 	Tracer  *span.Tracer       // nil traces nothing
@@ -65,14 +75,13 @@ type Controller struct {
 	cfg    Config
 	parts  Parts
 	inbox  chan message
+	duties *duties
 	views  map[string]*view
-	ready  map[string]task.Work
-	more   bool // the database may hold ready work that is not in memory
-	wants  map[string]*offer
-	given  map[string]mark // what workers were granted last, by name
-	usage  map[string]int  // running work by tenant
 	plans  map[string]*flow.Plan
+	market        // what the holder of the matching duty keeps
 	cursor string // of the reaper, among live tasks
+
+	consuming *errgroup.Group // goroutines that take answers
 
 	looked time.Time // when the reaper last saw the leases
 	spare  time.Time // before it nothing is lost for want of a renewal
@@ -86,8 +95,11 @@ type view struct {
 // message is one thing that happened.
 type message struct {
 	taskID string
+	task   *task.Task // the new row itself, if whoever wrote it sent it along
 	want   *offer
 	answer *answer
+	notice *notice
+	status string // where to send what the matcher knows
 	tick   bool
 }
 
@@ -105,16 +117,23 @@ type answer struct {
 // New returns a controller.
 func New(cfg Config, parts Parts) *Controller {
 	if parts.Now == nil {
-		parts.Now = time.Now
+		parts.Now = parts.Store.Now
 	}
 	if parts.Reached == nil {
 		parts.Reached = func(string) {}
 	}
-	return &Controller{
-		cfg: cfg, parts: parts, inbox: make(chan message, 4096), views: map[string]*view{},
-		ready: map[string]task.Work{}, more: true, wants: map[string]*offer{}, given: map[string]mark{},
-		usage: map[string]int{}, plans: map[string]*flow.Plan{},
+	if cfg.Name == "" {
+		cfg.Name = task.NewID()
 	}
+	if cfg.Duty == 0 {
+		cfg.Duty = max(5*cfg.Tick, 3*time.Second)
+	}
+	c := &Controller{
+		cfg: cfg, parts: parts, inbox: make(chan message, 4096), views: map[string]*view{}, plans: map[string]*flow.Plan{},
+		market: newMarket(),
+	}
+	c.duties = newDuties(c)
+	return c
 }
 
 // Run works until ctx ends. It returns nil then, or what kept it from
@@ -125,10 +144,13 @@ func (c *Controller) Run(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	group.Go(func() error { return c.consume(ctx) })
 	group.Go(func() error { c.tick(ctx); return nil })
 	group.Go(func() error { c.loop(ctx); return nil })
-	return group.Wait()
+	err = group.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.Duty)
+	defer cancel()
+	c.duties.release(last) // the next one need not wait for them to run out
+	return err
 }
 
 func (c *Controller) loop(ctx context.Context) {
@@ -156,34 +178,32 @@ func (c *Controller) batch(first message) []message {
 	return all
 }
 
-// handle is one turn of the loop: what happened, what follows, what is written,
-// and who is told.
+// handle is one turn of the loop: what happened, what follows, which work goes
+// to whom, what is written in one commit, and who is told.
 func (c *Controller) handle(ctx context.Context, batch []message) {
 	t := newTurn(c)
 	for _, m := range batch {
 		switch {
 		case m.want != nil:
-			if c.crossed(m.want) {
-				c.send(ctx, m.want.reply, noGrants)
-				continue
-			}
-			if old := c.wants[m.want.Worker]; old != nil {
-				c.send(ctx, old.reply, noGrants) // a newer offer replaces it
-			}
-			c.wants[m.want.Worker] = m.want
-			if m.want.Most < 1 {
-				delete(c.wants, m.want.Worker) // it is stopping and takes its offer back
-			}
+			c.want(ctx, m.want)
 		case m.answer != nil:
 			t.answer(ctx, m.answer)
+		case m.notice != nil:
+			c.heed(ctx, m.notice)
+		case m.status != "":
+			c.send(ctx, m.status, c.status(ctx))
 		case m.tick:
+			c.duties.renew(ctx)
 			t.reap(ctx)
+		case m.task != nil:
+			t.announced(ctx, m.task)
 		default:
 			t.fresh(ctx, m.taskID) // somebody else wrote to the row
 		}
 	}
+	t.decide()
+	t.match(ctx)
 	t.commit(ctx)
-	c.match(ctx)
 }
 
 func (c *Controller) send(ctx context.Context, subject string, v any) {

@@ -13,30 +13,39 @@ import (
 	"github.com/mediafn/mediafn/ports/queue"
 )
 
-// listen subscribes to what other roles say. Handlers only pass on: the loop
-// decides.
+// listen subscribes to what any controller may take. What needs a partition or
+// a duty is listened to while that is held.
 func (c *Controller) listen(ctx context.Context) (*errgroup.Group, func(), error) {
+	c.consuming = &errgroup.Group{}
+	stop, err := c.subscribe(ctx, map[string]queue.Handler{
+		job.SubjectTask: c.onTask, job.SubjectRenew: c.onRenew,
+	})
+	if err != nil {
+		return nil, nil, errs.Wrap("controller", err)
+	}
+	c.duties.renew(ctx)
+	c.consume(ctx, job.StreamAnswers, queue.Durable{Name: "controller"})
+	return c.consuming, stop, nil
+}
+
+// subscribe listens to several subjects, sharing their messages with other
+// controllers. Handlers only pass on: the loop decides.
+func (c *Controller) subscribe(ctx context.Context, handlers map[string]queue.Handler) (stop func(), err error) {
 	var subs []*queue.Subscription
-	stop := func() {
+	stop = func() {
 		for _, s := range subs {
 			s.Close()
 		}
 	}
-	for subject, handler := range map[string]queue.Handler{
-		job.SubjectTask:        c.onTask, // of gateways that know no partitions
-		job.SubjectTask + ".*": c.onTask,
-		job.SubjectWant:        c.onWant,
-		job.SubjectRenew:       c.onRenew,
-	} {
+	for subject, handler := range handlers {
 		s, err := c.parts.Queue.Subscribe(ctx, subject, "controller", handler)
 		if err != nil {
 			stop()
-			return nil, nil, errs.Wrap("controller", err)
+			return nil, err
 		}
 		subs = append(subs, s)
 	}
-	group, _ := errgroup.WithContext(ctx)
-	return group, stop, nil
+	return stop, nil
 }
 
 func (c *Controller) pass(ctx context.Context, m message) {
@@ -47,12 +56,12 @@ func (c *Controller) pass(ctx context.Context, m message) {
 }
 
 func (c *Controller) onTask(ctx context.Context, m queue.Message) {
-	id, _, err := task.ParseAnnouncement(m.Data)
+	id, t, err := task.ParseAnnouncement(m.Data)
 	if err != nil {
-		c.parts.Log.Warn("wake-up not understood", "err", err)
+		c.parts.Log.Warn("announcement not understood", "err", err)
 		return
 	}
-	c.pass(ctx, message{taskID: id})
+	c.pass(ctx, message{taskID: id, task: t})
 }
 
 func (c *Controller) onWant(ctx context.Context, m queue.Message) {
@@ -62,6 +71,26 @@ func (c *Controller) onWant(ctx context.Context, m queue.Message) {
 		return
 	}
 	c.pass(ctx, message{want: &offer{Want: w, reply: m.Reply, expires: c.parts.Now().Add(w.Wait)}})
+}
+
+func (c *Controller) onNotice(ctx context.Context, m queue.Message) {
+	var n notice
+	if err := json.Unmarshal(m.Data, &n); err != nil {
+		c.parts.Log.Warn("notice not understood", "err", err)
+		return
+	}
+	c.pass(ctx, message{notice: &n})
+}
+
+func (c *Controller) onStatus(ctx context.Context, m queue.Message) {
+	if m.Reply != "" {
+		c.pass(ctx, message{status: m.Reply})
+	}
+}
+
+// onControl hears that a setting has changed.
+func (c *Controller) onControl(ctx context.Context, _ queue.Message) {
+	c.pass(ctx, message{tick: true})
 }
 
 // onRenew prolongs leases without going through the loop: it changes nothing a
@@ -84,25 +113,34 @@ func (c *Controller) onRenew(ctx context.Context, m queue.Message) {
 	c.send(ctx, m.Reply, job.Refusals{Stop: refused})
 }
 
-// consume takes workers' answers from their stream. They are acknowledged when
-// what follows from them is committed.
-func (c *Controller) consume(ctx context.Context) error {
+// consume takes workers' answers from a stream until ctx ends. They are
+// acknowledged when what follows from them is committed.
+func (c *Controller) consume(ctx context.Context, stream string, d queue.Durable) {
 	// Answers a controller took with it when it ended come to the next one
 	// before the leases they are about run out; else finished work were lost.
-	wait := min(max(c.cfg.Lease/2, 100*time.Millisecond), 30*time.Second)
-	consumer, err := c.parts.Queue.Consume(ctx, job.StreamAnswers, queue.Durable{Name: "controller", AckWait: wait})
-	if err != nil {
-		return errs.Wrap("controller", err)
-	}
-	defer func() { _ = consumer.Close() }()
-	for ctx.Err() == nil {
-		deliveries, err := consumer.Fetch(ctx, 256)
-		if err != nil {
-			if ctx.Err() == nil {
-				c.parts.Log.Warn("answers not fetched", "err", err)
+	d.AckWait = min(max(c.cfg.Lease/2, 100*time.Millisecond), 30*time.Second)
+	c.consuming.Go(func() error {
+		for ctx.Err() == nil {
+			if err := c.drain(ctx, stream, d); err != nil && ctx.Err() == nil {
+				c.parts.Log.Warn("answers not fetched", "stream", stream, "durable", d.Name, "err", err)
 				c.pause(ctx)
 			}
-			continue
+		}
+		return nil
+	})
+}
+
+// drain passes on answers until there is an error.
+func (c *Controller) drain(ctx context.Context, stream string, d queue.Durable) error {
+	consumer, err := c.parts.Queue.Consume(ctx, stream, d)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = consumer.Close() }()
+	for {
+		deliveries, err := consumer.Fetch(ctx, 256)
+		if err != nil {
+			return err
 		}
 		for _, d := range deliveries {
 			a := &answer{delivery: d}
@@ -114,7 +152,6 @@ func (c *Controller) consume(ctx context.Context) error {
 			c.pass(ctx, message{answer: a})
 		}
 	}
-	return nil
 }
 
 func (c *Controller) pause(ctx context.Context) {

@@ -2,81 +2,79 @@ package controller
 
 import (
 	"context"
-	"time"
 
-	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/sched"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/state"
 )
 
-var noGrants = job.Grants{Schema: job.Schema, Grants: []job.Grant{}}
-
-func stopSubject(worker string) string { return job.SubjectStop + worker }
-
-// match grants ready work to the workers that want some: lease in the rows
-// first, then tell the worker. A worker that never hears of it loses a lease,
-// nothing else.
-func (c *Controller) match(ctx context.Context) {
-	if len(c.wants) == 0 {
-		return
-	}
-	if c.more && len(c.ready) < c.cfg.Ready/4 {
-		c.refill(ctx)
-	}
-	if len(c.ready) == 0 {
-		return
-	}
-	items, rows := c.items()
-	offers, wants := c.offers()
-	grants := sched.Match(items, wants, c.tenants())
-	if len(grants) == 0 {
-		return
-	}
-	c.lease(ctx, rows, offers, grants)
+// grant is one match: work as it is leased, and to whom.
+type grant struct {
+	work  task.Work
+	offer *offer
+	cores int
 }
 
-// refill reads ready work from the rows.
-func (c *Controller) refill(ctx context.Context) {
-	c.more = false
-	for _, pool := range []fn.Pool{fn.CPU, fn.GPU} {
-		rows, err := c.parts.Store.ReadyWork(ctx, pool, c.cfg.Ready)
-		if err != nil {
-			c.parts.Log.Warn("ready work not read", "err", err)
-			c.more = true
-			return
-		}
-		for _, w := range rows {
-			c.ready[w.ID] = w
-		}
-		c.more = c.more || len(rows) == c.cfg.Ready
+// match pairs ready work with what workers want: work that stands in the rows,
+// and work the decisions of this turn make ready, which is then written as
+// running at once.
+func (t *turn) match(ctx context.Context) {
+	if len(t.wants) == 0 || !t.duties.holds(Match) {
+		return
+	}
+	if t.more && len(t.ready) < t.cfg.Ready/4 {
+		t.refill(ctx)
+	}
+	candidates := t.candidates()
+	if len(candidates) == 0 {
+		return
+	}
+	items := make([]sched.Item, len(candidates))
+	for i := range candidates {
+		items[i] = item(&candidates[i])
+	}
+	offers, wants := t.offers()
+	for _, g := range sched.Match(items, wants, t.tenants()) {
+		t.lease(candidates[g.Item], offers[g.Want], g.Cores)
 	}
 }
 
-func (c *Controller) items() ([]sched.Item, []task.Work) {
-	items := make([]sched.Item, 0, len(c.ready))
-	rows := make([]task.Work, 0, len(c.ready))
-	for _, w := range c.ready {
-		// A task that is not in memory has no deadline here until the reaper
-		// has looked at it; then it counts.
-		var deadline time.Time
-		if v, ok := c.views[w.TaskID]; ok && v.Task.Request.Extra.Deadline > 0 {
-			deadline = time.UnixMilli(v.Task.Request.Extra.Deadline)
+// candidates lists the ready work of the window as this turn leaves it.
+func (t *turn) candidates() []task.Work {
+	all := make([]task.Work, 0, len(t.ready))
+	for id, w := range t.ready {
+		if c := t.tasks[w.TaskID]; c != nil && c.touched[id] {
+			continue // below, as it is now
 		}
-		items = append(items, sched.Item{
-			ID: w.ID, Deadline: deadline, Tenant: w.Tenant, Priority: w.Priority, Function: w.Fn + "@" + w.FnVersion, Pool: string(w.Pool),
-			Cores: w.Price.Cores, Memory: w.Price.Memory, Seconds: w.Price.CPUSeconds, Ready: w.CreatedAt,
-		})
-		rows = append(rows, w)
+		if !t.paused[string(w.Pool)] {
+			all = append(all, w)
+		}
 	}
-	return items, rows
+	for _, c := range t.tasks {
+		for id := range c.touched {
+			if w := c.now.Work[id]; w.State == task.Ready && !t.paused[string(w.Pool)] {
+				all = append(all, w)
+			}
+		}
+	}
+	return all
+}
+
+func item(w *task.Work) sched.Item {
+	return sched.Item{
+		ID: w.ID, Deadline: w.Due, Tenant: w.Tenant, Priority: w.Priority, Function: w.Fn + "@" + w.FnVersion, Pool: string(w.Pool),
+		Cores: w.Price.Cores, Memory: w.Price.Memory, Seconds: w.Price.CPUSeconds, Ready: w.CreatedAt,
+	}
 }
 
 func (c *Controller) offers() ([]*offer, []sched.Want) {
 	var offers []*offer
 	var wants []sched.Want
 	for _, o := range c.wants {
+		if c.draining[o.Worker] {
+			continue
+		}
 		want := sched.Want{Worker: o.Worker, Functions: map[string]bool{}, Cores: o.Cores, Memory: o.Memory, Most: o.Most}
 		for _, f := range o.Functions {
 			want.Functions[f] = true
@@ -102,64 +100,73 @@ func (c *Controller) tenants() map[string]sched.Tenant {
 	return all
 }
 
-// lease writes the grants and sends those that were written.
-func (c *Controller) lease(ctx context.Context, rows []task.Work, offers []*offer, grants []sched.Grant) {
-	now := c.parts.Now()
-	changes := make([]state.Change, len(grants))
-	leased := make([]task.Work, len(grants))
-	for i, g := range grants {
-		w := rows[g.Item]
-		was := w.Attempt
-		w.State, w.Attempt, w.Trace, w.Worker = task.Running, w.Attempt+1, task.NewID(), offers[g.Want].Worker
-		w.StartedAt, w.LeaseTill, w.Deadline = now, now.Add(c.cfg.Lease), now.Add(w.Timeout)
-		leased[i] = w
-		changes[i] = state.Change{Update: []state.Guarded{{Work: w, Was: task.Ready, Attempt: was}}}
+// lease makes a match part of this turn: of its task's change if there is one,
+// else a change of its own.
+func (t *turn) lease(w task.Work, o *offer, cores int) {
+	w.State, w.Attempt, w.Trace, w.Worker = task.Running, w.Attempt+1, task.NewID(), o.Worker
+	w.StartedAt, w.LeaseTill, w.Deadline = t.now, t.now.Add(t.cfg.Lease), t.now.Add(w.Timeout)
+	g := grant{w, o, cores}
+	if c := t.tasks[w.TaskID]; c != nil {
+		c.set(w)
+		c.grants = append(c.grants, g)
+		return
 	}
-	failed := c.parts.Store.Apply(ctx, changes)
-	c.parts.Reached("granted")
-	answers := map[*offer]*job.Grants{}
-	for i, g := range grants {
-		w := leased[i]
-		delete(c.ready, w.ID)
-		if failed[i] != nil {
-			c.forget(w.TaskID)
-			c.more = true
-			continue
-		}
-		c.running(w.Tenant, 1)
-		if v, ok := c.views[w.TaskID]; ok {
-			v.Work[w.ID] = w
-		}
-		grant, err := w.Grant(c.cfg.Lease, max(g.Cores, 1))
-		if err != nil {
-			c.parts.Log.Error("job not readable", "work", w.ID, "err", err)
-			continue
-		}
-		o := offers[g.Want]
-		if answers[o] == nil {
-			answers[o] = &job.Grants{Schema: job.Schema}
-		}
-		answers[o].Grants = append(answers[o].Grants, grant)
-		c.send(ctx, job.SubjectEvents+w.TaskID, workEvent(&w, now))
-	}
-	for o, a := range answers {
-		delete(c.wants, o.Worker)
-		c.given[o.Worker] = mark{o.Seen + int64(len(a.Grants)), now}
-		c.send(ctx, o.reply, a)
-	}
+	t.alone = append(t.alone, g)
 }
 
-// mark is how many grants a worker will have received when the last ones
-// reach it.
-type mark struct {
-	count int64
-	at    time.Time
+// leases turns the grants of tasks nothing else is decided on into changes.
+func (t *turn) leases() []state.Change {
+	changes := make([]state.Change, len(t.alone))
+	for i := range t.alone {
+		w := t.alone[i].work
+		changes[i] = state.Change{
+			Under:  t.duties.under(Match),
+			Update: []state.Guarded{{Work: w, Was: task.Ready, Attempt: w.Attempt - 1}},
+		}
+	}
+	return changes
 }
 
-// crossed reports whether an offer was made before its worker heard of its last
-// grants. It would be granted the same room twice and hand the work back. A
-// mark counts for a moment only: grants may get lost on their way.
-func (c *Controller) crossed(o *offer) bool {
-	m, ok := c.given[o.Worker]
-	return ok && o.Most > 0 && o.Seen < m.count && c.parts.Now().Sub(m.at) < 2*c.cfg.Tick
+// leased follows the commit of a grant whose task was not decided on.
+func (t *turn) leased(ctx context.Context, g *grant, err error) {
+	if err != nil {
+		delete(t.ready, g.work.ID)
+		t.forget(g.work.TaskID)
+		t.more = true
+		return
+	}
+	if v, ok := t.views[g.work.TaskID]; ok {
+		v.Work[g.work.ID] = g.work
+	}
+	t.account(g)
+	t.send(ctx, job.SubjectEvents+g.work.TaskID, workEvent(&g.work, t.now))
+}
+
+// account books a grant that was written, and adds it to what its worker is
+// told at the end of the turn.
+func (t *turn) account(g *grant) {
+	delete(t.ready, g.work.ID)
+	t.running(g.work.Tenant, 1)
+	message, err := g.work.Grant(t.cfg.Lease, max(g.cores, 1))
+	if err != nil {
+		t.parts.Log.Error("job not readable", "work", g.work.ID, "err", err)
+		return // its lease will end it
+	}
+	if message.Job.Async && t.cfg.Callback != nil {
+		message.Job.Callback = t.cfg.Callback(g.work.Trace)
+	}
+	if t.replies[g.offer] == nil {
+		t.replies[g.offer] = &job.Grants{Schema: job.Schema}
+	}
+	t.replies[g.offer].Grants = append(t.replies[g.offer].Grants, message)
+}
+
+// reply tells workers what they were granted. One that never hears of it loses
+// leases, nothing else.
+func (t *turn) reply(ctx context.Context) {
+	for o, a := range t.replies {
+		delete(t.wants, o.Worker)
+		t.given[o.Worker] = mark{o.Seen + int64(len(a.Grants)), t.now}
+		t.send(ctx, o.reply, a)
+	}
 }

@@ -3,7 +3,9 @@ package controller
 import (
 	"context"
 	"fmt"
+	"time"
 
+	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/state"
 )
@@ -13,14 +15,16 @@ const reapBatch = 500
 
 // reap is the check bill: it looks for what nobody will come back to by
 // himself. Leases and deadlines that passed, backoffs that are over, tasks
-// whose wake-up was lost, live tasks a crash left undecided, offers nobody
-// answered.
+// whose wake-up was lost, live tasks a crash left undecided.
 func (t *turn) reap(ctx context.Context) {
-	t.more = true // what somebody else made ready is not in memory
-	if usage, err := t.parts.Store.RunningWork(ctx); err == nil {
-		t.usage = usage // others grant and end work too
-	} else {
-		t.parts.Log.Warn("reaper: running work not counted", "err", err)
+	if t.duties.holds(Match) {
+		t.more = true // what somebody else made ready is not in memory
+		t.duties.count(ctx)
+		t.clean(ctx, t.now)
+	}
+	if !t.duties.holds(Reap) {
+		t.looked = time.Time{}
+		return
 	}
 	t.lost(ctx)
 	t.due(ctx)
@@ -32,16 +36,8 @@ func (t *turn) reap(ctx context.Context) {
 		t.fresh(ctx, id)
 	}
 	t.stuck(ctx)
-	for worker, m := range t.given {
-		if t.now.Sub(m.at) >= 2*t.cfg.Tick {
-			delete(t.given, worker)
-		}
-	}
-	for worker, o := range t.wants {
-		if t.now.After(o.expires) {
-			delete(t.wants, worker)
-			t.send(ctx, o.reply, noGrants)
-		}
+	if err := t.parts.Store.Forget(ctx, t.now.Add(-100*t.cfg.Duty)); err != nil {
+		t.parts.Log.Warn("reaper: members that are no more not forgotten", "err", err)
 	}
 }
 
@@ -71,7 +67,10 @@ func (t *turn) lost(ctx context.Context) {
 			continue
 		}
 		why := fmt.Sprintf("worker %s did not renew its lease", w.Worker)
-		if late {
+		switch {
+		case w.Worker == Outside:
+			why = fmt.Sprintf("the outside service did not call back within %s", w.Timeout)
+		case late:
 			why = fmt.Sprintf("attempt %d passed its deadline of %s", w.Attempt, w.Timeout)
 			t.send(ctx, stopSubject(w.Worker), []string{w.Trace})
 		}
@@ -80,9 +79,12 @@ func (t *turn) lost(ctx context.Context) {
 			Outcome: "lost", Error: &task.Fault{Message: why}, StartedAt: w.StartedAt, EndedAt: t.now,
 		})
 		c.note(&w, "lost", why, t.now)
-		if c.now.Task.Ending != "" {
+		switch {
+		case c.now.Task.Ending != "":
 			w = w.Cancel(t.now)
-		} else {
+		case w.Worker == Outside:
+			w = t.cfg.Limits.Fail(w, &task.Fault{Kind: errs.Timeout, Message: why}, t.now)
+		default:
 			w = t.cfg.Limits.Lose(w, why, t.now)
 		}
 		c.set(w)

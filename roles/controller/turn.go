@@ -2,12 +2,9 @@ package controller
 
 import (
 	"context"
-	"encoding/json"
 	"maps"
-	"reflect"
 	"time"
 
-	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/flow"
 	"github.com/mediafn/mediafn/core/job"
@@ -18,17 +15,21 @@ import (
 // turn collects what one turn of the loop changes, by task.
 type turn struct {
 	*Controller
-	now   time.Time
-	tasks map[string]*change
-	order []string
+	now     time.Time
+	tasks   map[string]*change
+	order   []string
+	alone   []grant                // of work whose task is not decided on in this turn
+	replies map[*offer]*job.Grants // grants that were written
 }
 
-// change is one task under change: the committed view, and the rows as answers
-// and the reaper made them.
+// change is one task under change: the committed view, and the rows as answers,
+// the reaper, the decision and the matching leave them.
 type change struct {
 	was     *view
 	now     task.View
-	touched map[string]bool // rows that differ from was
+	touched map[string]bool // rows that differ from was, new ones included
+	step    task.Step
+	grants  []grant
 	traces  []state.Trace
 	history []state.Note
 	acks    []*answer
@@ -37,7 +38,7 @@ type change struct {
 }
 
 func newTurn(c *Controller) *turn {
-	return &turn{Controller: c, now: c.parts.Now(), tasks: map[string]*change{}}
+	return &turn{Controller: c, now: c.parts.Now(), tasks: map[string]*change{}, replies: map[*offer]*job.Grants{}}
 }
 
 // touch makes sure a task is decided on in this turn. It returns nil if the
@@ -54,7 +55,12 @@ func (t *turn) touch(ctx context.Context, id string) *change {
 		}
 		return nil
 	}
-	c := &change{fresh: !cached, was: v, now: task.View{Task: v.Task, Plan: v.Plan, Work: maps.Clone(v.Work)}, touched: map[string]bool{}}
+	return t.change(v, !cached)
+}
+
+func (t *turn) change(v *view, fresh bool) *change {
+	id := v.Task.ID
+	c := &change{fresh: fresh, was: v, now: task.View{Task: v.Task, Plan: v.Plan, Work: maps.Clone(v.Work)}, touched: map[string]bool{}}
 	t.tasks[id] = c
 	t.order = append(t.order, id)
 	return c
@@ -67,6 +73,23 @@ func (t *turn) fresh(ctx context.Context, id string) *change {
 		t.forget(id)
 	}
 	return t.touch(ctx, id)
+}
+
+// announced is fresh for a new task whose row came with the news. Should it be
+// older than it seems, its version guards the decision.
+func (t *turn) announced(ctx context.Context, row *task.Task) {
+	if _, known := t.views[row.ID]; known || t.tasks[row.ID] != nil {
+		t.touch(ctx, row.ID)
+		return
+	}
+	v := &view{task.View{Task: *row, Work: map[string]task.Work{}}}
+	var err error
+	if v.Plan, err = t.planOf(ctx, row); err != nil {
+		t.parts.Log.Warn("flow not read", "task", row.ID, "err", err)
+		return // the reaper will come back to it
+	}
+	t.keep(row.ID, v)
+	t.change(v, true)
 }
 
 // again reads a task that was touched, but not changed, in this turn.
@@ -91,13 +114,8 @@ func (c *Controller) load(ctx context.Context, id string) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	read.Plan, err = c.plan(ctx, read.Task.Flow, read.Task.FlowVer)
-	if errs.Is(err, errs.NotFound) {
-		// Nobody has the flow: on a plan without modules the task is failed.
-		read.Plan, err = &flow.Plan{Name: read.Task.Flow, Version: read.Task.FlowVer}, nil
-	}
-	if err != nil {
-		return nil, errs.As(errs.Internal, "flow", err)
+	if read.Plan, err = c.planOf(ctx, &read.Task); err != nil {
+		return nil, err
 	}
 	v := &view{read}
 	c.keep(id, v)
@@ -124,22 +142,26 @@ func (c *Controller) keep(id string, v *view) {
 
 func (c *Controller) forget(id string) { delete(c.views, id) }
 
-// plan returns a flow in the version the task was accepted with.
-func (c *Controller) plan(ctx context.Context, name, version string) (*flow.Plan, error) {
-	if p := c.parts.Flows.Get(name); p != nil && p.Version == version {
+// planOf returns a task's flow in the version it was accepted with. If nobody
+// has that any more, a plan without modules: on it the task is failed.
+func (c *Controller) planOf(ctx context.Context, t *task.Task) (*flow.Plan, error) {
+	if p := c.parts.Flows.Get(t.Flow); p != nil && p.Version == t.FlowVer {
 		return p, nil
 	}
-	key := name + "@" + version
+	key := t.Flow + "@" + t.FlowVer
 	if p := c.plans[key]; p != nil {
 		return p, nil
 	}
-	body, err := c.parts.Store.Flow(ctx, name, version)
+	body, err := c.parts.Store.Flow(ctx, t.Flow, t.FlowVer)
+	if errs.Is(err, errs.NotFound) {
+		return &flow.Plan{Name: t.Flow, Version: t.FlowVer}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	p, err := flow.Load([]byte(body))
 	if err != nil {
-		return nil, err
+		return nil, errs.As(errs.Internal, "flow", err)
 	}
 	c.plans[key] = p
 	return p, nil
@@ -160,210 +182,16 @@ func (c *change) note(w *task.Work, kind, detail string, now time.Time) {
 	c.history = append(c.history, state.Note{TaskID: w.TaskID, WorkID: w.ID, Kind: kind, Detail: detail, At: now})
 }
 
-// commit decides on every touched task, writes all of it in one commit, and
-// then tells who must know.
-func (t *turn) commit(ctx context.Context) {
-	if len(t.order) == 0 {
-		return
-	}
-	changes := make([]state.Change, 0, len(t.order))
-	steps := make([]task.Step, 0, len(t.order))
-	ids := make([]string, 0, len(t.order))
+// decide decides on every touched task.
+func (t *turn) decide() {
 	for _, id := range t.order {
 		c := t.tasks[id]
-		step := t.parts.Decider.Decide(c.now, t.now)
-		write := t.write(c, &step)
-		if write.Empty() {
-			for _, a := range c.acks {
-				_ = a.delivery.Ack()
-			}
-			if step.Task.State.Final() || c.stale {
-				t.forget(id)
-			}
-			t.stop(ctx, &step)
-			continue
+		c.step = t.parts.Decider.Decide(c.now, t.now)
+		for _, w := range c.step.Update {
+			c.set(w)
 		}
-		steps, changes, ids = append(steps, step), append(changes, write), append(ids, id)
-	}
-	failed := t.parts.Store.Apply(ctx, changes)
-	for i, id := range ids {
-		c := t.tasks[id]
-		if failed[i] != nil {
-			t.refused(ctx, id, c, failed[i])
-			continue
-		}
-		t.committed(ctx, c, &steps[i], &changes[i])
-	}
-}
-
-// write turns a decision into the rows to write.
-func (t *turn) write(c *change, step *task.Step) state.Change {
-	out := state.Change{Insert: step.Insert, Traces: c.traces, History: c.history}
-	for _, w := range step.Update {
-		c.set(w)
-	}
-	for id := range c.touched {
-		was := c.was.Work[id]
-		out.Update = append(out.Update, state.Guarded{Work: c.now.Work[id], Was: was.State, Attempt: was.Attempt})
-	}
-	for _, w := range step.Insert {
-		c.now.Work[w.ID] = w
-	}
-	// The task's row is written with every change, and its version guards all
-	// of them: a decision on rows that somebody has changed since is refused.
-	if !out.Empty() || !reflect.DeepEqual(step.Task, c.was.Task) {
-		out.Task = &step.Task
-	}
-	if step.Task.State.Final() && !c.was.Task.State.Final() {
-		out.Posts = t.posts(c, step)
-	}
-	return out
-}
-
-// refused handles a change that was not written. A conflict means the cache
-// was old: read again and decide again, soon. Anything else waits for the
-// reaper. Answers that were not applied come again from their stream.
-func (t *turn) refused(ctx context.Context, id string, c *change, err error) {
-	t.forget(id)
-	for _, a := range c.acks {
-		_ = a.delivery.Nak(t.cfg.Tick / 4)
-	}
-	if errs.Is(err, errs.Conflict) {
-		go t.pass(ctx, message{taskID: id})
-		return
-	}
-	t.parts.Log.Error("decision not committed", "task", id, "err", err)
-}
-
-// committed makes the cache what the rows are and tells the others.
-func (t *turn) committed(ctx context.Context, c *change, step *task.Step, write *state.Change) {
-	v := &view{task.View{Task: step.Task, Plan: c.now.Plan, Work: c.now.Work}}
-	if write.Task != nil {
-		v.Task.Version++
-	}
-	for _, a := range c.acks {
-		_ = a.delivery.Ack()
-	}
-	if len(c.acks) > 0 {
-		t.parts.Reached("event committed")
-	}
-	if len(write.Insert) > 0 {
-		t.parts.Reached("decided")
-	}
-	for _, w := range write.Insert {
-		t.offer(w)
-	}
-	for _, g := range write.Update {
-		if g.Was == task.Running && g.Work.State != task.Running {
-			t.running(g.Work.Tenant, -1)
-		}
-		if g.Work.State == task.Ready {
-			t.offer(g.Work)
-		} else {
-			delete(t.ready, g.Work.ID)
+		for _, w := range c.step.Insert {
+			c.set(w)
 		}
 	}
-	t.tell(ctx, &c.was.Task, v, step, write)
-	if step.Task.State.Final() || c.stale {
-		t.forget(step.Task.ID)
-		return
-	}
-	t.keep(step.Task.ID, v)
-}
-
-// offer remembers ready work for the next matching.
-func (c *Controller) offer(w task.Work) {
-	if w.State != task.Ready {
-		return
-	}
-	if len(c.ready) >= c.cfg.Ready {
-		c.more = true
-		return
-	}
-	c.ready[w.ID] = w
-}
-
-func (c *Controller) running(tenant string, n int) {
-	if c.usage[tenant] += n; c.usage[tenant] <= 0 {
-		delete(c.usage, tenant)
-	}
-}
-
-// tell publishes what a commit means for others. None of it must arrive:
-// workers notice at their next renewal, gateways look at the row, the results
-// role looks into the outbox.
-func (t *turn) tell(ctx context.Context, was *task.Task, v *view, step *task.Step, write *state.Change) {
-	t.stop(ctx, step)
-	final := step.Task.State.Final() && !was.State.Final()
-	if final {
-		t.parts.Reached("task ended")
-	}
-	subject := job.SubjectEvents + step.Task.ID
-	for i := range write.Insert {
-		t.send(ctx, subject, workEvent(&write.Insert[i], t.now))
-	}
-	for i := range write.Update {
-		t.send(ctx, subject, workEvent(&write.Update[i].Work, t.now))
-	}
-	if !reflect.DeepEqual(step.Task, *was) {
-		t.send(ctx, subject, api.Event{
-			Type: "task", TaskID: v.Task.ID, State: v.Task.State, Status: v.Task.Status, Error: v.Task.Error, At: t.now,
-		})
-	}
-	if len(write.Posts) > 0 {
-		t.send(ctx, job.SubjectPosts, v.Task.ID)
-	}
-	if final && v.Task.ReplyTo != "" {
-		t.publish(ctx, job.SubjectEnded+v.Task.ReplyTo, []byte(v.Task.ID))
-	}
-}
-
-func (t *turn) stop(ctx context.Context, step *task.Step) {
-	for _, w := range step.Stop {
-		t.send(ctx, stopSubject(w.Worker), []string{w.Trace})
-	}
-}
-
-func workEvent(w *task.Work, now time.Time) api.Event {
-	e := api.Event{
-		Type: "work", TaskID: w.TaskID, Component: w.Component, State: w.State, Worker: w.Worker,
-		Attempt: w.Attempt, Error: w.Error, At: now,
-	}
-	if w.Order >= 0 {
-		e.Segment = &w.Order
-	}
-	return e
-}
-
-// posts are what must happen because a task ended.
-func (t *turn) posts(c *change, step *task.Step) []state.Post {
-	var posts []state.Post
-	ended := &step.Task
-	if ended.Request.NotifyURL != "" {
-		body, err := json.Marshal(api.CallbackOf(ended, task.FiguresOf(ended, c.now.Work)))
-		if err != nil {
-			t.parts.Log.Error("callback not encoded", "task", ended.ID, "err", err)
-		}
-		posts = append(posts, state.Post{
-			ID: "msg_" + task.NewID(), TaskID: ended.ID, Kind: state.Webhook, Target: ended.Request.NotifyURL,
-			Body: string(body), NotBefore: t.now, CreatedAt: t.now,
-		})
-	}
-	if leftovers(c.now.Work) {
-		posts = append(posts, state.Post{
-			ID: task.NewID(), TaskID: ended.ID, Kind: state.Sweep, Body: "{}", NotBefore: t.now, CreatedAt: t.now,
-		})
-	}
-	return posts
-}
-
-// leftovers reports whether a task may have left objects behind: attempts that
-// did not become the result, or files only the flow needed.
-func leftovers(work map[string]task.Work) bool {
-	for _, w := range work {
-		if len(w.Outputs) > 0 || w.Attempt > 1 || w.Losses > 0 || (w.Attempt > 0 && w.State != task.Succeeded) {
-			return true
-		}
-	}
-	return false
 }

@@ -64,7 +64,7 @@ func (w *Worker) run(ctx, life context.Context, a *attempt) {
 
 func (w *Worker) answer(ctx context.Context, a *attempt, answer job.Answer) {
 	answer.Schema, answer.Work, answer.Attempt = job.Schema, a.grant.Work, a.grant.Attempt
-	answer.Trace, answer.Worker = a.grant.Job.Trace, w.cfg.Name
+	answer.Trace, answer.Worker, answer.Started = a.grant.Job.Trace, w.cfg.Name, a.started
 	select {
 	case w.answers <- answer:
 	case <-ctx.Done():

@@ -158,7 +158,7 @@ func testExpired(t *testing.T, b *bench) {
 	if got, err = ids(b.Expired(t.Context(), epoch, 10)); err != nil || len(got) != 0 {
 		t.Errorf("expired on the moment: %v, %v", got, err)
 	}
-	if counts, err := b.RunningWork(t.Context()); err != nil || counts["a"] != 3 || len(counts) != 1 {
+	if counts, err := b.CountRunning(t.Context()); err != nil || len(counts) != 1 || counts[0].Tenant != "a" || counts[0].N != 3 {
 		t.Errorf("running: %v, %v", counts, err)
 	}
 }
@@ -177,9 +177,9 @@ func testReadyAndDue(t *testing.T, b *bench) {
 		want []string
 		rows func() ([]task.Work, error)
 	}{
-		{"cpu", []string{"urgent", "normal"}, func() ([]task.Work, error) { return b.ReadyWork(t.Context(), fn.CPU, 10) }},
-		{"cpu, one", []string{"urgent"}, func() ([]task.Work, error) { return b.ReadyWork(t.Context(), fn.CPU, 1) }},
-		{"gpu", []string{"gpu"}, func() ([]task.Work, error) { return b.ReadyWork(t.Context(), fn.GPU, 10) }},
+		{"cpu", []string{"urgent", "normal"}, func() ([]task.Work, error) { all, _, err := b.ReadyWork(t.Context(), fn.CPU, 10); return all, err }},
+		{"cpu, one", []string{"urgent"}, func() ([]task.Work, error) { all, _, err := b.ReadyWork(t.Context(), fn.CPU, 1); return all, err }},
+		{"gpu", []string{"gpu"}, func() ([]task.Work, error) { all, _, err := b.ReadyWork(t.Context(), fn.GPU, 10); return all, err }},
 		{"due", []string{"due"}, func() ([]task.Work, error) { return b.Due(t.Context(), epoch, 10) }},
 	} {
 		got, err := ids(c.rows())

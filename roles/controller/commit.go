@@ -1,0 +1,150 @@
+package controller
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/ports/state"
+)
+
+// commit writes everything this turn changes in one commit, and then tells who
+// must know.
+func (t *turn) commit(ctx context.Context) {
+	var changes []state.Change
+	var decided []*change
+	for _, id := range t.order {
+		c := t.tasks[id]
+		write := t.write(c)
+		if write.Empty() {
+			t.unchanged(ctx, c)
+			continue
+		}
+		changes, decided = append(changes, write), append(decided, c)
+	}
+	changes = append(changes, t.leases()...)
+	if len(changes) == 0 {
+		return
+	}
+	failed := t.parts.Store.Apply(ctx, changes)
+	if len(t.alone) > 0 {
+		t.parts.Reached("granted")
+	}
+	var news notice
+	for i, c := range decided {
+		if failed[i] != nil {
+			t.refused(ctx, c, failed[i])
+			continue
+		}
+		t.committed(ctx, c, &changes[i], &news)
+	}
+	for i := range t.alone {
+		t.leased(ctx, &t.alone[i], failed[len(decided)+i])
+	}
+	t.reply(ctx)
+	if len(news.Ready)+len(news.Ended) > 0 && !t.duties.holds(Match) {
+		t.send(ctx, job.SubjectReady, news)
+	}
+}
+
+// write turns a change into the rows to write.
+func (t *turn) write(c *change) state.Change {
+	out := state.Change{Traces: c.traces, History: c.history}
+	for id := range c.touched {
+		w := c.now.Work[id]
+		if was, ok := c.was.Work[id]; ok {
+			out.Update = append(out.Update, state.Guarded{Work: w, Was: was.State, Attempt: was.Attempt, Trace: was.Trace})
+		} else {
+			out.Insert = append(out.Insert, w)
+		}
+	}
+	if len(c.grants) > 0 {
+		out.Under = t.duties.under(Match)
+	}
+	// The task's row is written with every change, and its version guards all
+	// of them: a decision on rows that somebody has changed since is refused.
+	if !out.Empty() || !reflect.DeepEqual(c.step.Task, c.was.Task) {
+		out.Task = &c.step.Task
+	}
+	if c.step.Task.State.Final() && !c.was.Task.State.Final() {
+		out.Posts = t.posts(c)
+	}
+	return out
+}
+
+// unchanged is for a task on which nothing had to be decided.
+func (t *turn) unchanged(ctx context.Context, c *change) {
+	for _, a := range c.acks {
+		_ = a.delivery.Ack()
+	}
+	if c.step.Task.State.Final() || c.stale {
+		t.forget(c.was.Task.ID)
+	}
+	t.stop(ctx, &c.step)
+}
+
+// refused handles a change that was not written. A conflict means the cache
+// was old: read again and decide again, soon. Anything else waits for the
+// reaper. Answers that were not applied come again from their stream.
+func (t *turn) refused(ctx context.Context, c *change, err error) {
+	id := c.was.Task.ID
+	t.forget(id)
+	for _, a := range c.acks {
+		_ = a.delivery.Nak(t.cfg.Tick / 4)
+	}
+	if errs.Is(err, errs.Conflict) {
+		go t.pass(ctx, message{taskID: id})
+		return
+	}
+	t.parts.Log.Error("decision not committed", "task", id, "err", err)
+}
+
+// committed makes the cache what the rows are and tells the others.
+func (t *turn) committed(ctx context.Context, c *change, write *state.Change, news *notice) {
+	v := &view{task.View{Task: c.step.Task, Plan: c.now.Plan, Work: c.now.Work}}
+	v.Task.Version++
+	for _, a := range c.acks {
+		_ = a.delivery.Ack()
+	}
+	if len(c.acks) > 0 {
+		t.parts.Reached("event committed")
+	}
+	if len(write.Insert) > 0 {
+		t.parts.Reached("decided")
+	}
+	if len(c.grants) > 0 {
+		t.parts.Reached("granted")
+	}
+	for i := range write.Insert {
+		t.post(&write.Insert[i], news)
+	}
+	for i := range write.Update {
+		g := &write.Update[i]
+		if g.Was == task.Running && g.Work.State != task.Running {
+			t.running(g.Work.Tenant, -1)
+			news.end(g.Work.Tenant)
+		}
+		t.post(&g.Work, news)
+	}
+	for i := range c.grants {
+		t.account(&c.grants[i])
+	}
+	t.tell(ctx, c, v, write)
+	if c.step.Task.State.Final() || c.stale {
+		t.forget(c.was.Task.ID)
+		return
+	}
+	t.keep(c.was.Task.ID, v)
+}
+
+// post brings a row that was written to the market, or takes it from there.
+func (t *turn) post(w *task.Work, news *notice) {
+	if w.State != task.Ready {
+		delete(t.ready, w.ID)
+		return
+	}
+	t.offer(*w)
+	news.Ready = append(news.Ready, w.ID)
+}

@@ -1,0 +1,207 @@
+package controller
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/core/task"
+)
+
+var noGrants = job.Grants{Schema: job.Schema, Grants: []job.Grant{}}
+
+// market is what the matcher knows: a bounded window on ready work, and the
+// offers that stand.
+type market struct {
+	ready    map[string]task.Work
+	more     bool // the database may hold ready work that is not in memory
+	wants    map[string]*offer
+	given    map[string]mark // what workers were granted last, by name
+	usage    map[string]int  // running work by tenant
+	busy     map[string]int  // running work by worker, as last counted
+	seen     map[string]seen // workers by name, as they last offered
+	paused   map[string]bool // pools
+	draining map[string]bool // workers
+}
+
+func newMarket() market {
+	return market{
+		ready: map[string]task.Work{}, wants: map[string]*offer{}, given: map[string]mark{}, usage: map[string]int{},
+		busy: map[string]int{}, seen: map[string]seen{},
+	}
+}
+
+// seen is a worker as it last offered.
+type seen struct {
+	job.Want
+	at time.Time
+}
+
+// mark is how many grants a worker will have received when the last ones
+// reach it.
+type mark struct {
+	count int64
+	at    time.Time
+}
+
+// notice is what another controller tells the matcher after a commit.
+type notice struct {
+	Ready []string       `json:"ready,omitempty"` // work that may be granted now
+	Ended map[string]int `json:"ended,omitempty"` // how much running work ended, by tenant
+}
+
+func (n *notice) end(tenant string) {
+	if n.Ended == nil {
+		n.Ended = map[string]int{}
+	}
+	n.Ended[tenant]++
+}
+
+// want takes an offer. A newer one of the same worker replaces it.
+func (c *Controller) want(ctx context.Context, o *offer) {
+	c.seen[o.Worker] = seen{o.Want, c.parts.Now()}
+	if c.crossed(o) {
+		c.send(ctx, o.reply, noGrants)
+		return
+	}
+	if old := c.wants[o.Worker]; old != nil {
+		c.send(ctx, old.reply, noGrants)
+	}
+	c.wants[o.Worker] = o
+	if o.Most < 1 {
+		delete(c.wants, o.Worker) // it is stopping and takes its offer back
+	}
+}
+
+// crossed reports whether an offer was made before its worker heard of its last
+// grants. It would be granted the same room twice and hand the work back. A
+// mark counts for a moment only: grants may get lost on their way.
+func (c *Controller) crossed(o *offer) bool {
+	m, ok := c.given[o.Worker]
+	return ok && o.Most > 0 && o.Seen < m.count && c.parts.Now().Sub(m.at) < 2*c.cfg.Tick
+}
+
+// heed learns what another controller has committed.
+func (c *Controller) heed(ctx context.Context, n *notice) {
+	for tenant, ended := range n.Ended {
+		c.running(tenant, -ended)
+	}
+	var missing []string
+	for _, id := range n.Ready {
+		if _, ok := c.ready[id]; !ok {
+			missing = append(missing, id)
+		}
+	}
+	if len(missing) == 0 {
+		return
+	}
+	if len(c.ready)+len(missing) > c.cfg.Ready {
+		c.more = true
+		return
+	}
+	rows, err := c.parts.Store.WorkByID(ctx, missing)
+	if err != nil {
+		c.parts.Log.Warn("ready work not read", "err", err)
+		c.more = true
+	}
+	for _, w := range rows {
+		c.offer(w)
+	}
+}
+
+// offer remembers ready work for the next matching.
+func (c *Controller) offer(w task.Work) {
+	if w.State != task.Ready || !c.duties.holds(Match) {
+		return
+	}
+	if len(c.ready) >= c.cfg.Ready {
+		c.more = true
+		return
+	}
+	c.ready[w.ID] = w
+}
+
+func (c *Controller) running(tenant string, n int) {
+	if c.usage[tenant] += n; c.usage[tenant] <= 0 {
+		delete(c.usage, tenant)
+	}
+}
+
+// refill reads ready work from the rows: of every tenant some, most urgent
+// first, so that nobody's crowd hides anybody's one.
+func (c *Controller) refill(ctx context.Context) {
+	c.more = false
+	for _, pool := range []fn.Pool{fn.CPU, fn.GPU} {
+		rows, more, err := c.parts.Store.ReadyWork(ctx, pool, c.cfg.Ready)
+		if err != nil {
+			c.parts.Log.Warn("ready work not read", "err", err)
+			c.more = true
+			return
+		}
+		for _, w := range rows {
+			c.ready[w.ID] = w
+		}
+		c.more = c.more || more
+	}
+}
+
+// count looks at what the matcher must know beside ready work: others grant,
+// end work and change settings too.
+func (d *duties) count(ctx context.Context) {
+	c := d.Controller
+	running, err := c.parts.Store.CountRunning(ctx)
+	if err != nil {
+		c.parts.Log.Warn("running work not counted", "err", err)
+		return
+	}
+	clear(c.usage)
+	clear(c.busy)
+	for _, r := range running {
+		c.usage[r.Tenant] += r.N
+		c.busy[r.Worker] += r.N
+	}
+	settings, err := c.parts.Store.Settings(ctx, "")
+	if err != nil {
+		c.parts.Log.Warn("settings not read", "err", err)
+		return
+	}
+	c.paused, c.draining = map[string]bool{}, map[string]bool{}
+	for name, value := range settings {
+		if pool, ok := strings.CutPrefix(name, "pool/"); ok && value == "paused" {
+			c.paused[pool] = true
+		}
+		if worker, ok := strings.CutPrefix(name, "worker/"); ok && value == "draining" {
+			c.draining[worker] = true
+		}
+	}
+}
+
+// close forgets the market and tells everybody who waits in it.
+func (c *Controller) close(ctx context.Context) {
+	for _, o := range c.wants {
+		c.send(ctx, o.reply, noGrants)
+	}
+	c.market = newMarket()
+}
+
+// clean forgets what has run out.
+func (c *Controller) clean(ctx context.Context, now time.Time) {
+	for worker, m := range c.given {
+		if now.Sub(m.at) >= 2*c.cfg.Tick {
+			delete(c.given, worker)
+		}
+	}
+	for worker, s := range c.seen {
+		if c.busy[worker] == 0 && now.Sub(s.at) > max(2*s.Wait, time.Minute) {
+			delete(c.seen, worker)
+		}
+	}
+	for worker, o := range c.wants {
+		if now.After(o.expires) {
+			delete(c.wants, worker)
+			c.send(ctx, o.reply, noGrants)
+		}
+	}
+}
