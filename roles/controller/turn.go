@@ -75,11 +75,13 @@ func (t *turn) fresh(ctx context.Context, id string) *change {
 	return t.touch(ctx, id)
 }
 
-// announced is fresh for a new task whose row came with the news. Should it be
-// older than it seems, its version guards the decision.
+// announced is fresh for a task whose row came with the news. A new one need
+// not be read. Should it be older than it seems, its version guards the
+// decision.
 func (t *turn) announced(ctx context.Context, row *task.Task) {
-	if _, known := t.views[row.ID]; known || t.tasks[row.ID] != nil {
-		t.touch(ctx, row.ID)
+	_, known := t.views[row.ID]
+	if known || t.tasks[row.ID] != nil || row.Version != 1 || row.State != task.Queued || row.Ending != "" {
+		t.fresh(ctx, row.ID)
 		return
 	}
 	v := &view{task.View{Task: *row, Work: map[string]task.Work{}}}
