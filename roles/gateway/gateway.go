@@ -34,13 +34,18 @@ type Config struct {
 	Probes    int           // files looked at at once; more are Busy
 	Streams   int           // live event streams at once
 	Poll      time.Duration // a waiter looks at the row this often, in case its message was lost
-	Tenants   []Tenant      // empty = one tenant, "default", without keys
+	InFlight  int           // submissions being checked and stored at once; more are Busy
+	Waits     int           // requests that wait for their task at once; more are Busy
+	// StuckAfter is how long a task may be overdue before it is listed as stuck.
+	StuckAfter time.Duration
+	Tenants    []Tenant // empty = one tenant, "default", without keys
 }
 
 // Default fits one machine.
 func Default(name string) Config {
 	return Config{
 		Name: name, MaxBody: 1 << 20, MaxObject: 64 << 30, MaxWait: 5 * time.Minute, FactsTime: time.Minute, Probes: 16, Streams: 1024, Poll: 2 * time.Second,
+		InFlight: 1024, Waits: 16384, StuckAfter: time.Minute,
 	}
 }
 
@@ -66,10 +71,13 @@ type Gateway struct {
 	handler http.Handler
 	streams chan struct{}
 	probes  chan struct{}
+	taking  chan struct{} // submissions
+	waits   chan struct{}
 	closing chan struct{}
 
 	mu      sync.Mutex
-	waiting map[string][]chan struct{} // by task id
+	secret  []byte              // of callback URLs, once it was needed
+	waiting map[string][]waiter // by task id
 }
 
 // New returns a gateway.
@@ -82,7 +90,7 @@ func New(cfg Config, parts Parts) *Gateway {
 	}
 	g := &Gateway{
 		cfg: cfg, parts: parts, streams: make(chan struct{}, cfg.Streams), probes: make(chan struct{}, max(cfg.Probes, 1)), closing: make(chan struct{}),
-		waiting: map[string][]chan struct{}{},
+		taking: make(chan struct{}, max(cfg.InFlight, 1)), waits: make(chan struct{}, max(cfg.Waits, 1)), waiting: map[string][]waiter{},
 	}
 	g.handler = g.routes()
 	return g
@@ -95,7 +103,9 @@ func (g *Gateway) routes() http.Handler {
 		"GET /v1/tasks":                        g.list,
 		"GET /v1/tasks/{id}":                   g.get,
 		"DELETE /v1/tasks/{id}":                g.cancel,
+		"PATCH /v1/tasks/{id}":                 g.prioritize,
 		"POST /v1/tasks/{id}/retry":            g.retry,
+		"GET /v1/tasks/{id}/graph":             g.graph,
 		"GET /v1/tasks/{id}/events":            g.events,
 		"GET /v1/tasks/{id}/history":           g.history,
 		"GET /v1/media/facts":                  g.facts,
@@ -108,6 +118,10 @@ func (g *Gateway) routes() http.Handler {
 	} {
 		mux.Handle(pattern, g.wrap(h))
 	}
+	for pattern, h := range g.adminRoutes() {
+		mux.Handle(pattern, g.wrap(g.admins(h)))
+	}
+	mux.Handle("POST /v1/callbacks/{trace}", g.open(g.callback))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 200, map[string]string{"status": "ok"}) })
 	mux.HandleFunc("GET /readyz", g.ready)
 	return g.known(mux)

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -39,6 +40,7 @@ type rig struct {
 	t     *testing.T
 	store *state.Store
 	queue *queue.Queue
+	blobs *blob.Stores
 	g     *gateway.Gateway
 	key   string
 }
@@ -85,7 +87,7 @@ func newRig(t *testing.T, change ...func(*gateway.Config)) *rig {
 	for _, f := range change {
 		f(&cfg)
 	}
-	r := &rig{t: t, store: store, queue: q}
+	r := &rig{t: t, store: store, queue: q, blobs: stores}
 	r.g = gateway.New(cfg, gateway.Parts{
 		Store: store, Queue: q, Blobs: stores, Functions: menu, Flows: flow.NewBook(plan), Log: slog.New(slog.DiscardHandler),
 		Place: task.Place{Cloud: "main", Results: "results", Segments: "segments"},
@@ -133,6 +135,27 @@ func body(msgID, bucket string) string {
 func (r *rig) submit(msgID, bucket string) string {
 	r.t.Helper()
 	return read[api.Response](r.t, r.do("POST", "/v1/tasks", body(msgID, bucket)), 202).TaskID
+}
+
+// put stores an object as the platform does, where no tenant may.
+func (r *rig) put(bucket, key, text string) {
+	r.t.Helper()
+	store, err := r.blobs.Get("main")
+	if err == nil {
+		_, err = store.Put(context.Background(), bucket, key, strings.NewReader(text), blob.PutOptions{Size: int64(len(text))})
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func decode64(t *testing.T, text string) []byte {
+	t.Helper()
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }
 
 // end writes the end of a task, as a controller would, and tells its gateway.
@@ -410,8 +433,12 @@ func TestTenants(t *testing.T) {
 	if other := b.submit("m", "bucket-b"); other == id {
 		t.Error("one msg_id of two tenants is one task")
 	}
-	for _, c := range [][2]string{{"GET", ""}, {"DELETE", ""}, {"POST", "/retry"}, {"GET", "/events"}, {"GET", "/history"}} {
-		read[api.Problem](t, b.do(c[0], "/v1/tasks/"+id+c[1], ""), 404)
+	for _, c := range [][2]string{{"GET", ""}, {"DELETE", ""}, {"POST", "/retry"}, {"GET", "/events"}, {"GET", "/history"}, {"GET", "/graph"}, {"PATCH", ""}} {
+		body := ""
+		if c[0] == "PATCH" {
+			body = `{"priority":9}`
+		}
+		read[api.Problem](t, b.do(c[0], "/v1/tasks/"+id+c[1], body), 404)
 	}
 	if page := read[api.Page](t, b.do("GET", "/v1/tasks", ""), 200); len(page.Tasks) != 1 || page.Tasks[0].TaskID == id {
 		t.Errorf("%+v", page)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/core/errs"
@@ -18,12 +19,19 @@ import (
 type handler func(w http.ResponseWriter, r *http.Request, tenant string) error
 
 func (g *Gateway) wrap(h handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return g.open(func(w http.ResponseWriter, r *http.Request) error {
 		tenant, err := g.tenant(r)
-		if err == nil {
-			err = h(w, r, tenant)
-		}
 		if err != nil {
+			return err
+		}
+		return h(w, r, tenant)
+	})
+}
+
+// open serves requests that carry a credential of their own, or need none.
+func (g *Gateway) open(h func(w http.ResponseWriter, r *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
 			var coded *codedError
 			msgID := ""
 			if errors.As(err, &coded) {
@@ -75,9 +83,17 @@ func writeProblem(w http.ResponseWriter, p api.Problem) {
 	_, _ = w.Write(append(body, '\n'))
 }
 
+// bodyTime is what a JSON body may take to arrive: a slow sender must not hold
+// a place for long.
+const bodyTime = 30 * time.Second
+
 // decode reads a JSON body strictly: unknown fields, wrong types and trailing
 // text are Invalid and named.
 func decode(w http.ResponseWriter, r *http.Request, limit int64, v any) error {
+	connection := http.NewResponseController(w)
+	if connection.SetReadDeadline(time.Now().Add(bodyTime)) == nil { // it fails where no network is
+		defer func() { _ = connection.SetReadDeadline(time.Time{}) }()
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
 		var large *http.MaxBytesError

@@ -22,53 +22,99 @@ import (
 // with the callback when it ended in time.
 func (g *Gateway) submit(w http.ResponseWriter, r *http.Request, tenant string) error {
 	var body api.Submit
-	if err := decode(w, r, g.cfg.MaxBody, &body); err != nil {
-		return err
+	s, err := g.take(w, r, tenant, &body)
+	if err == nil {
+		defer s.forget()
+		err = g.answer(w, r, s)
 	}
-	if err := g.accept(w, r, tenant, &body); err != nil {
+	if err != nil {
 		return &codedError{body.MsgID, err}
 	}
 	return nil
 }
 
-func (g *Gateway) accept(w http.ResponseWriter, r *http.Request, tenant string, body *api.Submit) error {
+// submission is a request whose task is stored.
+type submission struct {
+	task    task.Task
+	existed bool
+	wait    time.Duration // zero = the caller does not wait
+	told    waiter
+	forget  func()
+}
+
+// take checks and stores a request. How many do so at once is bounded, so that
+// a crowd is turned away before it costs memory.
+func (g *Gateway) take(w http.ResponseWriter, r *http.Request, tenant string, body *api.Submit) (s *submission, err error) {
+	select {
+	case g.taking <- struct{}{}:
+		defer func() { <-g.taking }()
+	default:
+		return nil, errs.New(errs.Busy, "gateway", "too many tasks are being submitted")
+	}
+	if err := decode(w, r, g.cfg.MaxBody, body); err != nil {
+		return nil, err
+	}
 	wait, err := g.wait(r.Header.Get("Prefer"))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	t, err := g.check(r.Context(), tenant, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var done <-chan struct{}
+	s = &submission{wait: wait, forget: func() {}}
+	defer func() {
+		if err != nil {
+			s.forget()
+		}
+	}()
 	if wait > 0 {
+		select {
+		case g.waits <- struct{}{}:
+		default:
+			return nil, errs.New(errs.Busy, "gateway", "too many requests wait for their task")
+		}
 		t.ReplyTo = g.cfg.Name
-		var forget func()
-		done, forget = g.expect(t.ID)
-		defer forget()
+		var end func()
+		s.told, end = g.expect(t.ID)
+		s.forget = func() { end(); <-g.waits }
 	}
-	stored, existed, err := g.parts.Store.Submit(r.Context(), t)
-	if err != nil {
-		return err
+	if s.task, s.existed, err = g.parts.Store.Submit(r.Context(), t); err != nil {
+		return s, err
 	}
 	g.parts.Reached("accepted")
 	// A client that hangs up now must not keep the task from being decided.
-	g.wake(context.WithoutCancel(r.Context()), &stored)
-	if wait > 0 && stored.State.Final() {
-		return g.reply(w, r, &stored, wait)
-	}
-	if wait > 0 {
-		ended, err := g.await(r.Context(), stored.ID, done, wait)
-		if err != nil {
-			return err
+	g.wake(context.WithoutCancel(r.Context()), &s.task)
+	return s, nil
+}
+
+// answer waits for the task, if the caller does, and answers.
+func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, s *submission) error {
+	var ended *task.Task
+	var err error
+	switch {
+	case s.wait == 0:
+	case s.task.State.Final():
+		ended = &s.task
+	case s.existed: // whoever submitted it first is told of its end
+		told, stop, e := g.overhear(r.Context(), s.task.ID)
+		if e != nil {
+			return e
 		}
-		if ended != nil {
-			return g.reply(w, r, ended, wait)
-		}
+		defer stop()
+		ended, err = g.await(r.Context(), s.task.ID, told, s.wait)
+	default:
+		ended, err = g.await(r.Context(), s.task.ID, s.told, s.wait)
 	}
-	w.Header().Set("Location", "/v1/tasks/"+stored.ID)
+	if err != nil {
+		return err
+	}
+	if ended != nil {
+		return g.reply(w, r, ended, s.wait)
+	}
+	w.Header().Set("Location", "/v1/tasks/"+s.task.ID)
 	writeJSON(w, http.StatusAccepted, api.Response{
-		MsgID: stored.Request.MsgID, Success: true, TaskID: stored.ID, Existed: existed, Flow: stored.Flow,
+		MsgID: s.task.Request.MsgID, Success: true, TaskID: s.task.ID, Existed: s.existed, Flow: s.task.Flow,
 	})
 	return nil
 }

@@ -1,21 +1,20 @@
 package gateway
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/core/errs"
-	"github.com/mediafn/mediafn/core/flow"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/state"
 )
 
-// own reads a task of the tenant. Another tenant's task does not exist.
+// own reads a task of the tenant. Another tenant's task does not exist, except
+// for administrators.
 func (g *Gateway) own(r *http.Request, tenant string) (task.Task, error) {
 	t, err := g.parts.Store.Task(r.Context(), r.PathValue("id"))
-	if err == nil && t.Tenant != tenant {
+	if err == nil && t.Tenant != tenant && !g.administers(tenant) {
 		return task.Task{}, errs.New(errs.NotFound, "gateway", "there is no such task")
 	}
 	return t, err
@@ -51,18 +50,38 @@ func (g *Gateway) view(r *http.Request, t *task.Task) (api.Task, error) {
 	return out, nil
 }
 
+// list shows the tenant's tasks.
 func (g *Gateway) list(w http.ResponseWriter, r *http.Request, tenant string) error {
+	return g.page(w, r, state.Filter{Tenant: tenant})
+}
+
+// page answers with one page of the tasks that a filter and the query select.
+// What the filter has set already is not the caller's to choose.
+func (g *Gateway) page(w http.ResponseWriter, r *http.Request, f state.Filter) error {
 	q := r.URL.Query()
-	f := state.Filter{
-		Tenant: tenant, State: task.State(q.Get("state")), Cmd: q.Get("cmd"), MsgID: q.Get("msg_id"),
-		After: q.Get("cursor"), Limit: 50,
+	all := f.Tenant == ""
+	known := "state, cmd, msg_id, cursor, limit"
+	if all {
+		known += ", tenant, stuck"
 	}
 	for name := range q {
-		switch name {
-		case "state", "cmd", "msg_id", "cursor", "limit":
+		switch {
+		case name == "state", name == "cmd", name == "msg_id", name == "cursor", name == "limit":
+		case all && (name == "tenant" || name == "stuck"):
 		default:
-			return errs.InField(name, "unknown filter; known are state, cmd, msg_id, cursor, limit")
+			return errs.InField(name, "unknown filter; known are %s", known)
 		}
+	}
+	f.State, f.Cmd, f.MsgID, f.After, f.Limit = task.State(q.Get("state")), q.Get("cmd"), q.Get("msg_id"), q.Get("cursor"), 50
+	if all {
+		f.Tenant = q.Get("tenant")
+	}
+	switch q.Get("stuck") {
+	case "", "false":
+	case "true":
+		f.Stuck = g.parts.Store.Now().Add(-g.cfg.StuckAfter)
+	default:
+		return errs.InField("stuck", "must be true or false")
 	}
 	if f.State != "" && !f.State.Final() && f.State != task.Queued && f.State != task.Running {
 		return errs.InField("state", "must be queued, running, succeeded, failed or canceled")
@@ -87,81 +106,6 @@ func (g *Gateway) list(w http.ResponseWriter, r *http.Request, tenant string) er
 	}
 	writeJSON(w, http.StatusOK, page)
 	return nil
-}
-
-// cancel marks a task as ending. It is canceled when its workers have
-// confirmed that nothing runs any more. A task that is over is a Conflict.
-func (g *Gateway) cancel(w http.ResponseWriter, r *http.Request, tenant string) error {
-	return g.change(w, r, tenant, func(v task.View) (task.Step, error) {
-		t, err := task.Cancel(v.Task)
-		return task.Step{Task: t}, err
-	}, "cancel")
-}
-
-// retry runs a failed or canceled task again; what succeeded is kept.
-func (g *Gateway) retry(w http.ResponseWriter, r *http.Request, tenant string) error {
-	return g.change(w, r, tenant, func(v task.View) (task.Step, error) {
-		plan, err := g.plan(r.Context(), &v.Task)
-		if err != nil {
-			return task.Step{}, err
-		}
-		v.Plan = plan
-		return task.Retry(v, g.parts.Now())
-	}, "retry")
-}
-
-// plan is a task's flow in the version it was accepted with: its slots and rows
-// are that version's.
-func (g *Gateway) plan(ctx context.Context, t *task.Task) (*flow.Plan, error) {
-	if p := g.parts.Flows.Get(t.Flow); p != nil && p.Version == t.FlowVer {
-		return p, nil
-	}
-	body, err := g.parts.Store.Flow(ctx, t.Flow, t.FlowVer)
-	if errs.Is(err, errs.NotFound) {
-		return nil, errs.New(errs.Conflict, "retry", "its flow %s is gone in version %s; submit it anew", t.Flow, t.FlowVer)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return flow.Load([]byte(body))
-}
-
-// change applies a caller's decision to a task. The controller may write at
-// the same time; then it is decided again on what is there now.
-func (g *Gateway) change(w http.ResponseWriter, r *http.Request, tenant string, decide func(task.View) (task.Step, error), kind string) error {
-	for try := 0; ; try++ {
-		if _, err := g.own(r, tenant); err != nil {
-			return err
-		}
-		v, err := g.parts.Store.View(r.Context(), r.PathValue("id"))
-		if err != nil {
-			return err
-		}
-		step, err := decide(v)
-		if err != nil {
-			return err
-		}
-		c := state.Change{Task: &step.Task, History: []state.Note{{TaskID: v.Task.ID, Kind: kind, Detail: "asked for by the caller", At: g.parts.Now()}}}
-		for _, row := range step.Update {
-			was := v.Work[row.ID]
-			c.Update = append(c.Update, state.Guarded{Work: row, Was: was.State, Attempt: was.Attempt})
-		}
-		err = g.parts.Store.Apply(r.Context(), []state.Change{c})[0]
-		if errs.Is(err, errs.Conflict) && try < 20 {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		step.Task.Version++ // as it was written
-		g.wake(r.Context(), &step.Task)
-		view, err := g.view(r, &step.Task)
-		if err != nil {
-			return err
-		}
-		writeJSON(w, http.StatusAccepted, view)
-		return nil
-	}
 }
 
 // history shows attempts, decisions and webhook tries.

@@ -19,6 +19,25 @@ type Tenant struct {
 	Name    string   `json:"name"`
 	Keys    []string `json:"keys"`
 	Buckets []string `json:"buckets"` // it may read and write; empty = all but the platform's own
+	// Admin lets its keys make the calls under /v1/admin and reach every
+	// tenant's tasks.
+	Admin bool `json:"admin"`
+}
+
+// administers reports whether a tenant's keys are administrators'. Where no
+// tenants are configured everybody's are.
+func (g *Gateway) administers(tenant string) bool {
+	return len(g.cfg.Tenants) == 0 || slices.ContainsFunc(g.cfg.Tenants, func(t Tenant) bool { return t.Name == tenant && t.Admin })
+}
+
+// admins keeps others from a call.
+func (g *Gateway) admins(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, tenant string) error {
+		if !g.administers(tenant) {
+			return errs.New(errs.Denied, "gateway", "only administrators may do this")
+		}
+		return h(w, r, tenant)
+	}
 }
 
 // tenant authenticates a request by its bearer key. A missing or wrong key is

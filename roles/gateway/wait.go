@@ -2,40 +2,74 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/mediafn/mediafn/api"
+	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/ports/queue"
 )
 
-// expect registers a waiter for the end of a task.
-func (g *Gateway) expect(id string) (<-chan struct{}, func()) {
-	done := make(chan struct{})
+// waiter is told to look at a task's row.
+type waiter chan struct{}
+
+func (w waiter) look() {
+	select {
+	case w <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// expect registers a waiter for the end of a task that this gateway is told of.
+func (g *Gateway) expect(id string) (waiter, func()) {
+	w := make(waiter, 1)
 	g.mu.Lock()
-	g.waiting[id] = append(g.waiting[id], done)
+	g.waiting[id] = append(g.waiting[id], w)
 	g.mu.Unlock()
-	return done, func() {
+	return w, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		delete(g.waiting, id)
+		g.waiting[id] = slices.DeleteFunc(g.waiting[id], func(other waiter) bool { return other == w })
+		if len(g.waiting[id]) == 0 {
+			delete(g.waiting, id)
+		}
 	}
 }
 
 func (g *Gateway) ended(id string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for _, done := range g.waiting[id] {
-		close(done)
+	for _, w := range g.waiting[id] {
+		w.look()
 	}
-	delete(g.waiting, id)
+}
+
+// overhear waits for the end of a task that somebody else submitted, perhaps at
+// another gateway, which is the one that is told: it listens to the task's live
+// events.
+func (g *Gateway) overhear(ctx context.Context, id string) (waiter, func(), error) {
+	w := make(waiter, 1)
+	sub, err := g.parts.Queue.Subscribe(ctx, job.SubjectEvents+id, "", func(_ context.Context, m queue.Message) {
+		var e api.Event
+		if json.Unmarshal(m.Data, &e) == nil && e.Type == "task" && e.State.Final() {
+			w.look()
+		}
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	w.look() // it may have ended before anybody listened
+	return w, sub.Close, nil
 }
 
 // await returns the task when it has ended, or nil when the wait ran out or
 // the gateway is closing. The message that ends the wait may get lost, so the
 // row is looked at now and then.
-func (g *Gateway) await(ctx context.Context, id string, done <-chan struct{}, wait time.Duration) (*task.Task, error) {
+func (g *Gateway) await(ctx context.Context, id string, told waiter, wait time.Duration) (*task.Task, error) {
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
 	poll := time.NewTicker(g.cfg.Poll)
@@ -43,8 +77,7 @@ func (g *Gateway) await(ctx context.Context, id string, done <-chan struct{}, wa
 	last := false
 	for {
 		select {
-		case <-done:
-			done = nil
+		case <-told:
 		case <-poll.C:
 		case <-timeout.C:
 			last = true

@@ -1,0 +1,133 @@
+package task
+
+import (
+	"time"
+
+	"github.com/mediafn/mediafn/core/flow"
+	"github.com/mediafn/mediafn/core/fn"
+)
+
+// Graph is a flow as it stands for one task: what is done, what runs, what
+// waits for what.
+type Graph struct {
+	TaskID  string `json:"task_id"`
+	Flow    string `json:"flow"`
+	Version string `json:"flow_version"`
+	State   State  `json:"state"`
+	Status  string `json:"status"`
+	Nodes   []Node `json:"nodes"` // in the order of the file
+	Edges   []Edge `json:"edges"`
+}
+
+// Node is a component. Its state is its row's, or Pending or LeftOut where
+// there is no row.
+type Node struct {
+	Component string     `json:"component"`
+	Module    string     `json:"module"`
+	Fn        string     `json:"fn"`
+	State     State      `json:"state"`
+	Attempt   int        `json:"attempt,omitempty"`
+	Worker    string     `json:"worker,omitempty"`
+	Progress  *float64   `json:"progress,omitempty"` // 0–1 of what runs; of a fan-out over all its slices
+	Segments  *Segments  `json:"segments,omitempty"` // of a fan-out
+	Error     *Fault     `json:"error,omitempty"`
+	StartedAt *time.Time `json:"started_at,omitempty"`
+	EndedAt   *time.Time `json:"ended_at,omitempty"`
+}
+
+// States of a node without a row.
+const (
+	Pending State = "pending"  // what it depends on is not done
+	LeftOut State = "left_out" // its conditions did not hold, or the task ended before
+)
+
+// Segments counts a fan-out's slices.
+type Segments struct {
+	Total   int `json:"total"`
+	Done    int `json:"done"`
+	Running int `json:"running"`
+	Failed  int `json:"failed"`
+}
+
+// Edge says that one component needs another.
+type Edge struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Kind is "depends", or "fallback": To runs if From has failed.
+	Kind string `json:"kind"`
+}
+
+// GraphOf draws a task. progress is how far running work is, by its id; what
+// is missing is not known.
+func GraphOf(p *flow.Plan, t *Task, work []Work, progress map[string]fn.Progress) Graph {
+	g := Graph{TaskID: t.ID, Flow: t.Flow, Version: t.FlowVer, State: t.State, Status: t.Status, Nodes: []Node{}, Edges: []Edge{}}
+	events, segments := map[string]*Work{}, map[string][]*Work{}
+	for i := range work {
+		w := &work[i]
+		if w.Order < 0 {
+			events[w.Component] = w
+		} else {
+			segments[w.Component] = append(segments[w.Component], w)
+		}
+	}
+	for _, c := range p.Components {
+		n := Node{Component: c.Name, Module: p.Modules[c.Module].Name, Fn: c.Fn, State: Pending}
+		if n.Fn == "" {
+			n.Fn = t.Request.Cmd
+		}
+		switch w := events[c.Name]; {
+		case w != nil:
+			n.fill(w, segments[c.Name], progress)
+		case t.Ret.Get(c.Index) != Untouched || t.State.Final():
+			n.State = LeftOut
+		}
+		g.Nodes = append(g.Nodes, n)
+		for _, d := range c.Depends {
+			g.Edges = append(g.Edges, Edge{From: p.Components[d].Name, To: c.Name, Kind: "depends"})
+		}
+		if c.Fallback != nil {
+			g.Edges = append(g.Edges, Edge{From: c.Name, To: c.Fallback.Name, Kind: "fallback"})
+		}
+	}
+	return g
+}
+
+func (n *Node) fill(w *Work, segments []*Work, progress map[string]fn.Progress) {
+	n.State, n.Attempt, n.Worker, n.Error, n.Fn = w.State, w.Attempt, w.Worker, w.Error, w.Fn
+	n.StartedAt, n.EndedAt = moment(w.StartedAt), moment(w.EndedAt)
+	if len(segments) == 0 {
+		if p, ok := progress[w.ID]; ok && w.State == Running {
+			n.Progress = &p.Done
+		}
+		return
+	}
+	s := Segments{Total: len(segments)}
+	done := 0.0
+	for _, one := range segments {
+		switch one.State {
+		case Succeeded:
+			s.Done++
+			done++
+		case Running:
+			s.Running++
+			done += progress[one.ID].Done
+			if n.StartedAt == nil || one.StartedAt.Before(*n.StartedAt) {
+				n.StartedAt = moment(one.StartedAt)
+			}
+		case Failed:
+			s.Failed++
+		}
+	}
+	n.Segments = &s
+	if !w.State.Final() {
+		done /= float64(s.Total)
+		n.Progress = &done
+	}
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
