@@ -36,16 +36,17 @@ type App struct {
 
 // parts are shared by the roles of one process.
 type parts struct {
-	name   string // unique among processes that ever lived
-	store  *state.Store
-	queue  *queue.Queue
-	blobs  *blob.Stores
-	tools  *tools
-	cache  *cache.Cache
-	egress *egress.Client
-	exec   *exec.Executor
-	place  task.Place
-	listen net.Listener
+	name    string // unique among processes that ever lived
+	store   *state.Store
+	library *library // nil without a store
+	queue   *queue.Queue
+	blobs   *blob.Stores
+	tools   *tools
+	cache   *cache.Cache
+	egress  *egress.Client
+	exec    *exec.Executor
+	place   task.Place
+	listen  net.Listener
 }
 
 // Open checks the configuration and opens everything the roles need. On an
@@ -117,6 +118,9 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.closer(func() error { p.tools.close(); return nil })
+	if p.store != nil {
+		p.library = newLibrary(p.tools.menu, p.store, a.cfg.Flows, a.component("flows"))
+	}
 	if p.cache, err = cachemem.Open(cachemem.Options{}, cache.Default()); err != nil {
 		return err
 	}
@@ -159,8 +163,8 @@ func (a *App) Functions() *fn.Registry { return a.parts.tools.menu }
 // Run plays the roles until ctx ends or one of them fails. Workers stop
 // first, so that what they finish is still taken and recorded.
 func (a *App) Run(ctx context.Context) error {
-	if a.parts.store != nil {
-		if err := a.keepFlows(ctx); err != nil {
+	if a.parts.library != nil {
+		if err := a.parts.library.read(ctx); err != nil {
 			return err
 		}
 	}
@@ -169,6 +173,9 @@ func (a *App) Run(ctx context.Context) error {
 	outer, stopOuter := context.WithCancel(ctx)
 	defer stopOuter()
 	var first, last errgroup.Group
+	if a.parts.library != nil {
+		last.Go(func() error { return a.parts.library.run(inner, a.parts.queue) })
+	}
 	for _, r := range roles {
 		if !a.plays(r.name) {
 			continue
@@ -190,21 +197,6 @@ func (a *App) Run(ctx context.Context) error {
 	err := first.Wait()
 	stopInner()
 	return errors.Join(err, last.Wait())
-}
-
-// keepFlows stores the flows of this build, so that tasks accepted now keep
-// them after an upgrade.
-func (a *App) keepFlows(ctx context.Context) error {
-	book, texts, err := a.flows()
-	if err != nil {
-		return err
-	}
-	for name, body := range texts {
-		if err := a.parts.store.PutFlow(ctx, name, book.Get(name).Version, string(body), time.Now()); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Close closes what Open opened, last first.

@@ -28,26 +28,18 @@ var roles = []struct {
 }
 
 func runGateway(a *App, ctx context.Context) error {
-	book, _, err := a.flows()
-	if err != nil {
-		return err
-	}
 	cfg := gateway.Default(a.parts.name)
 	for _, t := range a.cfg.Tenants {
 		cfg.Tenants = append(cfg.Tenants, t.Tenant)
 	}
 	g := gateway.New(cfg, gateway.Parts{
-		Store: a.parts.store, Queue: a.parts.queue, Blobs: a.parts.blobs, Cache: a.parts.cache, Computer: a.parts.exec, Functions: a.parts.tools.menu, Flows: book,
+		Store: a.parts.store, Queue: a.parts.queue, Blobs: a.parts.blobs, Cache: a.parts.cache, Computer: a.parts.exec, Functions: a.parts.tools.menu, Flows: a.parts.library.book,
 		Place: a.parts.place, Log: a.component("gateway"), Reached: failpoint.Reached,
 	})
 	return g.Run(ctx, a.parts.listen)
 }
 
 func runController(a *App, ctx context.Context) error {
-	book, _, err := a.flows()
-	if err != nil {
-		return err
-	}
 	cfg := controller.Default()
 	cfg.Name, cfg.Lease, cfg.Tick = a.parts.name, a.cfg.Lease, a.cfg.Tick
 	cfg.Tenants = map[string]controller.Share{}
@@ -55,7 +47,7 @@ func runController(a *App, ctx context.Context) error {
 		cfg.Tenants[t.Name] = controller.Share{Weight: t.Weight, Limit: t.Limit, ResultQueue: t.ResultQueue}
 	}
 	p := controller.Parts{
-		Store: a.parts.store, Queue: a.parts.queue, Flows: book, Log: a.component("controller"), Reached: failpoint.Reached,
+		Store: a.parts.store, Queue: a.parts.queue, Flows: a.parts.library.book, Log: a.component("controller"), Reached: failpoint.Reached,
 		Decider: task.Decider{
 			Functions: a.parts.tools.menu, Place: a.parts.place,
 			Inline: map[string]task.Inline{"slice.plan": controller.PlanSlices(a.cfg.Cores)},

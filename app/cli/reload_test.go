@@ -29,7 +29,7 @@ func TestHangupReadsTheConfigurationAgain(t *testing.T) {
 	level := new(slog.LevelVar)
 	messages := make(chan string, 1)
 	log := slog.New(told{slog.NewTextHandler(io.Discard, nil), messages})
-	stop := reloadOnHangup([]string{"serve", "--config", path}, level, log)
+	stop := reloadOnHangup([]string{"serve", "--config", path}, level, log, func() error { return nil })
 	defer stop()
 	for _, c := range []struct {
 		text string

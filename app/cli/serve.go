@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/mediafn/mediafn/app"
@@ -36,11 +37,18 @@ func (s *serveCmd) Run(ctx context.Context, std *std) (err error) {
 	level := new(slog.LevelVar)
 	_ = level.UnmarshalText([]byte(s.LogLevel)) // an enum flag: always a level
 	log := logger(std.err, level, s.LogFormat)
-	defer reloadOnHangup(std.args, level, log)()
+	var running atomic.Pointer[app.App]
+	defer reloadOnHangup(std.args, level, log, func() error {
+		if a := running.Load(); a != nil {
+			return a.ReloadFlows(ctx)
+		}
+		return nil
+	})()
 	a, err := app.Open(ctx, s.Config, log)
 	if err != nil {
 		return err
 	}
+	running.Store(a)
 	defer func() {
 		if cerr := a.Close(); err == nil {
 			err = cerr
@@ -52,10 +60,10 @@ func (s *serveCmd) Run(ctx context.Context, std *std) (err error) {
 	return a.Run(ctx)
 }
 
-// reloadOnHangup reads the configuration again at every SIGHUP, until stop is
-// called. The level of the log changes at once; the rest is read at a start,
-// since what runs was opened with it.
-func reloadOnHangup(args []string, level *slog.LevelVar, log *slog.Logger) (stop func()) {
+// reloadOnHangup reads the configuration and the folder of flows again at every
+// SIGHUP, until stop is called. The level of the log and the flows change at
+// once; the rest is read at a start, since what runs was opened with it.
+func reloadOnHangup(args []string, level *slog.LevelVar, log *slog.Logger, flows func() error) (stop func()) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	var done sync.WaitGroup
@@ -68,6 +76,9 @@ func reloadOnHangup(args []string, level *slog.LevelVar, log *slog.Logger) (stop
 			}
 			_ = level.UnmarshalText([]byte(fresh.LogLevel))
 			log.Info("configuration read again", "log-level", fresh.LogLevel)
+			if err := flows(); err != nil {
+				log.Error("flows not read again", "err", err)
+			}
 		}
 	})
 	return func() {

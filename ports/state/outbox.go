@@ -132,18 +132,3 @@ func (s *Store) History(ctx context.Context, taskID string) ([]Note, error) {
 	})
 	return all, classify("state.history", err)
 }
-
-// PutFlow keeps a version of a flow, so that a running task keeps its own.
-func (s *Store) PutFlow(ctx context.Context, name, version, body string, now time.Time) error {
-	return s.write(ctx, "state.flow", func(x *tx) {
-		x.exec(nil, `INSERT INTO flows (name, version, body, created_at) VALUES (?,?,?,?) ON CONFLICT (name, version) DO NOTHING`,
-			name, version, body, ms(now))
-	})
-}
-
-// Flow returns the text of one version of a flow, or NotFound.
-func (s *Store) Flow(ctx context.Context, name, version string) (string, error) {
-	rows, err := s.query(ctx, `SELECT body FROM flows WHERE name = ? AND version = ?`, name, version)
-	body, err := one[string](rows, err)(scanID)
-	return body, classify("state.flow", err)
-}

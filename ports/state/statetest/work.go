@@ -272,17 +272,3 @@ func testRecord(t *testing.T, b *bench) {
 		t.Errorf("history: %v\n%s", err, diff)
 	}
 }
-
-func testFlows(t *testing.T, b *bench) {
-	for _, body := range []string{"one", "two"} { // a version is written once
-		if err := b.PutFlow(t.Context(), "f", "1", body, epoch); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if body, err := b.Flow(t.Context(), "f", "1"); err != nil || body != "one" {
-		t.Errorf("flow: %q, %v", body, err)
-	}
-	if _, err := b.Flow(t.Context(), "f", "2"); !errs.Is(err, errs.NotFound) {
-		t.Errorf("unknown version: %v", err)
-	}
-}
