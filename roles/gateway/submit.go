@@ -44,7 +44,7 @@ type submission struct {
 
 // take checks and stores a request. How many do so at once is bounded, so that
 // a crowd is turned away before it costs memory.
-func (g *Gateway) take(w http.ResponseWriter, r *http.Request, tenant string, body *api.Submit) (s *submission, err error) {
+func (g *Gateway) take(w http.ResponseWriter, r *http.Request, tenant string, body *api.Submit) (*submission, error) {
 	select {
 	case g.taking <- struct{}{}:
 		defer func() { <-g.taking }()
@@ -62,12 +62,7 @@ func (g *Gateway) take(w http.ResponseWriter, r *http.Request, tenant string, bo
 	if err != nil {
 		return nil, err
 	}
-	s = &submission{wait: wait, forget: func() {}}
-	defer func() {
-		if err != nil {
-			s.forget()
-		}
-	}()
+	s := &submission{wait: wait, forget: func() {}}
 	if wait > 0 {
 		select {
 		case g.waits <- struct{}{}:
@@ -80,7 +75,8 @@ func (g *Gateway) take(w http.ResponseWriter, r *http.Request, tenant string, bo
 		s.forget = func() { end(); <-g.waits }
 	}
 	if s.task, s.existed, err = g.parts.Store.Submit(r.Context(), t); err != nil {
-		return s, err
+		s.forget()
+		return nil, err
 	}
 	g.parts.Reached("accepted")
 	// A client that hangs up now must not keep the task from being decided.
