@@ -94,6 +94,19 @@ func CallbackOf(t *task.Task, figures *task.Figures) Callback {
 	return c
 }
 
+// CodeDraft is the code of a callback for what left before the end.
+const CodeDraft = "draft"
+
+// DraftOf freezes what a module let out before the task has ended: the callback
+// of an unfinished task, with the module's status as its message.
+func DraftOf(t *task.Task, d *task.Draft) Callback {
+	shown := *t
+	shown.Outputs, shown.Report, shown.Error, shown.State = d.Outputs, d.Facts, nil, task.Succeeded
+	c := CallbackOf(&shown, nil)
+	c.Code, c.Message = CodeDraft, d.Status
+	return c
+}
+
 // Problem is an error as RFC 9457 problem details plus the response's fields.
 type Problem struct {
 	Type   string `json:"type"`

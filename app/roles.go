@@ -53,7 +53,7 @@ func runController(a *App, ctx context.Context) error {
 			Inline: map[string]task.Inline{"slice.plan": controller.PlanSlices(a.cfg.Cores)},
 		},
 	}
-	sweeper := &controller.Sweeper{Store: a.parts.store, Stores: a.parts.blobs, Place: a.parts.place, Every: a.cfg.Tick, Parts: p}
+	sweeper := &controller.Sweeper{Store: a.parts.store, Stores: a.parts.blobs, Place: a.parts.place, Every: a.cfg.Tick, Name: a.parts.name, Parts: p}
 	var group errgroup.Group
 	group.Go(func() error { return controller.New(cfg, p).Run(ctx) })
 	group.Go(func() error { return sweeper.Run(ctx) })

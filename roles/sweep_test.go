@@ -86,7 +86,7 @@ func (y *yard) sweep() {
 		y.t.Fatal(err)
 	}
 	s := &controller.Sweeper{Store: y.store, Stores: stores, Place: task.Place{Cloud: "main", Results: "results", Segments: "segments"},
-		Every: time.Second, Parts: controller.Parts{Log: y.log, Reached: func(string) {}}}
+		Every: time.Second, Name: "s", Parts: controller.Parts{Store: y.store, Flows: y.book, Log: y.log, Reached: func(string) {}}}
 	y.part(s.Run)
 	time.Sleep(10 * time.Second) // synctest's time
 	synctest.Wait()

@@ -43,6 +43,7 @@ func (t *turn) answer(ctx context.Context, a *answer) {
 	}
 	w, _ := c.row(a.Work)
 	if !c.current(a) {
+		t.parts.Metrics.Late()
 		if c.was.Task.State.Final() && a.Outcome != nil && len(a.Outcome.Outputs) > 0 {
 			t.sweepAgain(ctx, taskID)
 		}
@@ -67,6 +68,7 @@ func (t *turn) answer(ctx context.Context, a *answer) {
 		w = w.Cancel(t.now)
 		ended.Outcome = "canceled"
 	case a.Returned:
+		t.parts.Metrics.Returned()
 		w = w.HandBack()
 		ended.Outcome = "returned"
 		c.note(&w, "returned", "its worker handed it back", t.now)
@@ -78,6 +80,7 @@ func (t *turn) answer(ctx context.Context, a *answer) {
 		w = t.cfg.Limits.Fail(w, fault, t.now)
 		ended.Outcome, ended.Error = "failed", fault
 		if w.State == task.Waiting {
+			t.parts.Metrics.Retried(fault.Kind)
 			c.note(&w, "retry", fmt.Sprintf("attempt %d failed (%s: %s); again in %s", ended.Attempt, fault.Kind,
 				fault.Message, w.NotBefore.Sub(t.now).Round(time.Millisecond)), t.now)
 		}

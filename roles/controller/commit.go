@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"reflect"
+	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/job"
@@ -28,6 +29,8 @@ func (t *turn) commit(ctx context.Context) {
 	if len(changes) == 0 {
 		return
 	}
+	began := time.Now()
+	defer func() { t.parts.Metrics.Turned(len(decided), time.Since(began)) }()
 	failed := t.parts.Store.Apply(ctx, changes)
 	if len(t.alone) > 0 {
 		t.parts.Reached("granted")
@@ -51,7 +54,7 @@ func (t *turn) commit(ctx context.Context) {
 
 // write turns a change into the rows to write.
 func (t *turn) write(c *change) state.Change {
-	out := state.Change{Traces: c.traces, History: c.history}
+	out := state.Change{Traces: c.traces, History: append(c.history, c.step.Notes...)}
 	for id := range c.touched {
 		w := c.now.Work[id]
 		if was, ok := c.was.Work[id]; ok {
@@ -68,9 +71,7 @@ func (t *turn) write(c *change) state.Change {
 	if !out.Empty() || !reflect.DeepEqual(c.step.Task, c.was.Task) {
 		out.Task = &c.step.Task
 	}
-	if c.step.Task.State.Final() && !c.was.Task.State.Final() {
-		out.Posts = t.posts(c)
-	}
+	out.Posts = t.posts(c)
 	return out
 }
 
@@ -95,6 +96,7 @@ func (t *turn) refused(ctx context.Context, c *change, err error) {
 		_ = a.delivery.Nak(t.cfg.Tick / 4)
 	}
 	if errs.Is(err, errs.Conflict) {
+		t.parts.Metrics.Refused()
 		go t.pass(ctx, message{taskID: id})
 		return
 	}
@@ -122,6 +124,9 @@ func (t *turn) committed(ctx context.Context, c *change, write *state.Change, ne
 	}
 	for i := range write.Update {
 		g := &write.Update[i]
+		if g.Work.State.Final() && !g.Was.Final() {
+			t.parts.Metrics.Ended(&g.Work)
+		}
 		if g.Was == task.Running && g.Work.State != task.Running {
 			t.running(g.Work.Tenant, -1)
 			news.end(g.Work.Tenant)
@@ -129,9 +134,10 @@ func (t *turn) committed(ctx context.Context, c *change, write *state.Change, ne
 		t.post(&g.Work, news)
 	}
 	for i := range c.grants {
-		t.account(&c.grants[i])
+		t.account(ctx, &c.grants[i])
 	}
 	t.tell(ctx, c, v, write)
+	t.trace(ctx, c, len(write.Insert))
 	if c.step.Task.State.Final() || c.stale {
 		t.forget(c.was.Task.ID)
 		return
@@ -147,4 +153,20 @@ func (t *turn) post(w *task.Work, news *notice) {
 	}
 	t.offer(*w)
 	news.Ready = append(news.Ready, w.ID)
+}
+
+// trace records the decision in the request's trace, linked to the attempts
+// whose answers led to it.
+func (t *turn) trace(ctx context.Context, c *change, created int) {
+	if c.step.Task.State.Final() && !c.was.Task.State.Final() {
+		t.parts.Metrics.TaskEnded(&c.step.Task)
+	}
+	if t.parts.Tracer == nil {
+		return
+	}
+	var answers []string
+	for _, a := range c.acks {
+		answers = append(answers, a.Traceparent)
+	}
+	decided(ctx, t.parts.Tracer, &c.step.Task, t.now, created, answers)
 }

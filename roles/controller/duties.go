@@ -60,6 +60,9 @@ func (d *duties) renew(ctx context.Context) {
 			d.parts.Log.Info("duty taken", "duty", duty, "epoch", d.epoch[duty])
 		}
 	}
+	for _, duty := range []string{Match, Reap} {
+		d.parts.Metrics.Holds(duty, d.holds(duty))
+	}
 	d.trade(ctx)
 	leases, err := d.parts.Store.Leases(ctx)
 	if err != nil {

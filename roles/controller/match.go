@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"time"
 
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/sched"
@@ -14,6 +15,7 @@ type grant struct {
 	work  task.Work
 	offer *offer
 	cores int
+	ready time.Time // when it could first have been granted
 }
 
 // match pairs ready work with what workers want: work that stands in the rows,
@@ -105,7 +107,7 @@ func (c *Controller) tenants() map[string]sched.Tenant {
 func (t *turn) lease(w task.Work, o *offer, cores int) {
 	w.State, w.Attempt, w.Trace, w.Worker = task.Running, w.Attempt+1, task.NewID(), o.Worker
 	w.StartedAt, w.LeaseTill, w.Deadline = t.now, t.now.Add(t.cfg.Lease), t.now.Add(w.Timeout)
-	g := grant{w, o, cores}
+	g := grant{w, o, cores, latest(w.CreatedAt, w.NotBefore)}
 	if c := t.tasks[w.TaskID]; c != nil {
 		c.set(w)
 		c.grants = append(c.grants, g)
@@ -138,15 +140,16 @@ func (t *turn) leased(ctx context.Context, g *grant, err error) {
 	if v, ok := t.views[g.work.TaskID]; ok {
 		v.Work[g.work.ID] = g.work
 	}
-	t.account(g)
+	t.account(ctx, g)
 	t.send(ctx, job.SubjectEvents+g.work.TaskID, workEvent(&g.work, t.now))
 }
 
 // account books a grant that was written, and adds it to what its worker is
 // told at the end of the turn.
-func (t *turn) account(g *grant) {
+func (t *turn) account(ctx context.Context, g *grant) {
 	delete(t.ready, g.work.ID)
 	t.running(g.work.Tenant, 1)
+	t.parts.Metrics.Granted(&g.work, g.ready, t.now)
 	message, err := g.work.Grant(t.cfg.Lease, max(g.cores, 1))
 	if err != nil {
 		t.parts.Log.Error("job not readable", "work", g.work.ID, "err", err)
@@ -155,6 +158,7 @@ func (t *turn) account(g *grant) {
 	if message.Job.Async && t.cfg.Callback != nil {
 		message.Job.Callback = t.cfg.Callback(g.work.Trace)
 	}
+	granted(ctx, t.parts.Tracer, &message, &g.work, g.ready)
 	if t.replies[g.offer] == nil {
 		t.replies[g.offer] = &job.Grants{Schema: job.Schema}
 	}
@@ -169,4 +173,11 @@ func (t *turn) reply(ctx context.Context) {
 		t.given[o.Worker] = mark{o.Seen + int64(len(a.Grants)), t.now}
 		t.send(ctx, o.reply, a)
 	}
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

@@ -66,29 +66,35 @@ func (t *turn) lost(ctx context.Context) {
 		if !ok || w.State != task.Running || w.Attempt != row.Attempt {
 			continue
 		}
-		why := fmt.Sprintf("worker %s did not renew its lease", w.Worker)
-		switch {
-		case w.Worker == Outside:
-			why = fmt.Sprintf("the outside service did not call back within %s", w.Timeout)
-		case late:
-			why = fmt.Sprintf("attempt %d passed its deadline of %s", w.Attempt, w.Timeout)
-			t.send(ctx, stopSubject(w.Worker), []string{w.Trace})
-		}
-		c.traces = append(c.traces, state.Trace{
-			ID: w.Trace, WorkID: w.ID, TaskID: w.TaskID, Attempt: w.Attempt, Worker: w.Worker,
-			Outcome: "lost", Error: &task.Fault{Message: why}, StartedAt: w.StartedAt, EndedAt: t.now,
-		})
-		c.note(&w, "lost", why, t.now)
-		switch {
-		case c.now.Task.Ending != "":
-			w = w.Cancel(t.now)
-		case w.Worker == Outside:
-			w = t.cfg.Limits.Fail(w, &task.Fault{Kind: errs.Timeout, Message: why}, t.now)
-		default:
-			w = t.cfg.Limits.Lose(w, why, t.now)
-		}
-		c.set(w)
+		t.lose(ctx, c, w, late)
 	}
+}
+
+// lose ends an attempt nobody answered for.
+func (t *turn) lose(ctx context.Context, c *change, w task.Work, late bool) {
+	why, reason := fmt.Sprintf("worker %s did not renew its lease", w.Worker), LostLease
+	switch {
+	case w.Worker == Outside:
+		why, reason = fmt.Sprintf("the outside service did not call back within %s", w.Timeout), LostCallback
+	case late:
+		why, reason = fmt.Sprintf("attempt %d passed its deadline of %s", w.Attempt, w.Timeout), LostDeadline
+		t.send(ctx, stopSubject(w.Worker), []string{w.Trace})
+	}
+	c.traces = append(c.traces, state.Trace{
+		ID: w.Trace, WorkID: w.ID, TaskID: w.TaskID, Attempt: w.Attempt, Worker: w.Worker,
+		Outcome: "lost", Error: &task.Fault{Message: why}, StartedAt: w.StartedAt, EndedAt: t.now,
+	})
+	c.note(&w, "lost", why, t.now)
+	t.parts.Metrics.Lost(reason)
+	switch {
+	case c.now.Task.Ending != "":
+		w = w.Cancel(t.now)
+	case w.Worker == Outside:
+		w = t.cfg.Limits.Fail(w, &task.Fault{Kind: errs.Timeout, Message: why}, t.now)
+	default:
+		w = t.cfg.Limits.Lose(w, why, t.now)
+	}
+	c.set(w)
 }
 
 func (t *turn) due(ctx context.Context) {

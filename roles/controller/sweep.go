@@ -2,9 +2,11 @@ package controller
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/flow"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/blob"
 	"github.com/mediafn/mediafn/ports/state"
@@ -18,6 +20,7 @@ type Sweeper struct {
 	Stores  *blob.Stores
 	Place   task.Place
 	Every   time.Duration
+	Name    string // unique among processes that run
 	Parts   Parts
 	buckets []string
 }
@@ -31,7 +34,20 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	s.buckets = []string{s.Place.Segments, s.Place.Results}
 	ticker := time.NewTicker(s.Every)
 	defer ticker.Stop()
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = s.Store.Release(last, Sweep, s.Name) // else it runs out
+	}()
 	for {
+		if !s.mine(ctx) {
+			select {
+			case <-ticker.C:
+				continue
+			case <-ctx.Done():
+				return nil
+			}
+		}
 		posts, err := s.Store.Posts(ctx, state.Sweep, time.Now(), 100)
 		if err != nil && ctx.Err() == nil {
 			s.Parts.Log.Warn("sweeper: outbox not read", "err", err)
@@ -53,6 +69,18 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	}
 }
 
+// Sweep is the duty of one sweeper at a time. Two would only do the same twice.
+const Sweep = "sweep"
+
+func (s *Sweeper) mine(ctx context.Context) bool {
+	_, held, err := s.Store.Hold(ctx, Sweep, s.Name, max(10*s.Every, 10*time.Second))
+	if err != nil && ctx.Err() == nil {
+		s.Parts.Log.Warn("sweeper: duty not renewed", "err", err)
+	}
+	s.Parts.Metrics.Holds(Sweep, held && err == nil)
+	return held && err == nil
+}
+
 func (s *Sweeper) sweep(ctx context.Context, store *blob.Store, p state.Post) error {
 	for _, bucket := range s.buckets {
 		after := ""
@@ -70,6 +98,9 @@ func (s *Sweeper) sweep(ctx context.Context, store *blob.Store, p state.Post) er
 			if v.Task.ID != "" && !v.Task.State.Final() {
 				return s.Store.Settle(ctx, p, time.Time{}, nil) // retried in between; its next end sweeps
 			}
+			if v.Plan, err = s.Parts.planOf(ctx, &v.Task); err != nil {
+				return err
+			}
 			keep := referenced(v)
 			for _, item := range items {
 				after = item.Key
@@ -79,6 +110,7 @@ func (s *Sweeper) sweep(ctx context.Context, store *blob.Store, p state.Post) er
 				if err := store.Delete(ctx, bucket, item.Key); err != nil {
 					return err
 				}
+				s.Parts.Metrics.Swept(item.Size)
 				s.Parts.Reached("sweeping")
 			}
 			if len(items) < 1000 {
@@ -89,20 +121,26 @@ func (s *Sweeper) sweep(ctx context.Context, store *blob.Store, p state.Post) er
 	return s.Store.Settle(ctx, p, time.Time{}, nil)
 }
 
-// referenced lists what must stay: the result, and for a task that may be
-// retried every part that succeeded.
+// referenced lists what must stay: the result, what left at the end of a module,
+// and for a task that may be retried every part that succeeded.
 func referenced(v task.View) map[string]bool {
 	keep := map[string]bool{}
 	for _, o := range v.Task.Outputs {
 		keep[o.Bucket+"/"+o.Key] = true
 	}
-	if v.Task.State == task.Succeeded {
-		return keep
-	}
 	for _, w := range v.Work {
+		if v.Task.State == task.Succeeded && !drafted(v.Plan, w.Component) {
+			continue
+		}
 		for _, o := range w.Outputs {
 			keep[o.Bucket+"/"+o.Key] = true
 		}
 	}
 	return keep
+}
+
+// drafted reports whether a component's files leave at the end of its module.
+func drafted(p *flow.Plan, component string) bool {
+	c := p.Component(component)
+	return c != nil && slices.Contains(p.Modules[c.Module].Output, c.Index)
 }

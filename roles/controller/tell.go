@@ -61,30 +61,46 @@ func workEvent(w *task.Work, now time.Time) api.Event {
 	return e
 }
 
-// posts are what must happen because a task ended.
-func (t *turn) posts(c *change) []state.Post {
-	ended := &c.step.Task
-	put := func(id string, kind state.PostKind, target, body string) state.Post {
-		return state.Post{ID: id, TaskID: ended.ID, Kind: kind, Target: target, Body: body, NotBefore: t.now, CreatedAt: t.now}
+// posts are what must happen outside the database because of this change: what
+// leaves at the end of a module, and what follows from the end of the task.
+func (t *turn) posts(c *change) (posts []state.Post) {
+	for i := range c.step.Drafts {
+		posts = append(posts, t.callbacks(&c.step.Task, api.DraftOf(&c.step.Task, &c.step.Drafts[i]))...)
 	}
-	var posts []state.Post
-	queued := ended.Request.Extra.ResultQueue || t.cfg.Tenants[ended.Tenant].ResultQueue
-	if ended.Request.NotifyURL != "" || queued {
-		body, err := json.Marshal(api.CallbackOf(ended, task.FiguresOf(ended, c.now.Work)))
-		if err != nil {
-			t.parts.Log.Error("callback not encoded", "task", ended.ID, "err", err)
-		}
-		if ended.Request.NotifyURL != "" {
-			posts = append(posts, put("msg_"+task.NewID(), state.Webhook, ended.Request.NotifyURL, string(body)))
-		}
-		if queued {
-			posts = append(posts, put("msg_"+task.NewID(), state.Result, ended.Tenant, string(body)))
-		}
+	if !c.step.Task.State.Final() || c.was.Task.State.Final() {
+		return posts
 	}
+	posts = append(posts, t.callbacks(&c.step.Task, api.CallbackOf(&c.step.Task, task.FiguresOf(&c.step.Task, c.now.Work)))...)
 	if leftovers(c.now.Work) {
-		posts = append(posts, put(task.NewID(), state.Sweep, "", "{}"))
+		posts = append(posts, t.put(&c.step.Task, state.Sweep, "", "{}"))
 	}
 	return posts
+}
+
+// callbacks sends one body wherever the caller wants it, under one id.
+func (t *turn) callbacks(about *task.Task, callback api.Callback) (posts []state.Post) {
+	queued := about.Request.Extra.ResultQueue || t.cfg.Tenants[about.Tenant].ResultQueue
+	if about.Request.NotifyURL == "" && !queued {
+		return nil
+	}
+	body, err := json.Marshal(callback)
+	if err != nil {
+		t.parts.Log.Error("callback not encoded", "task", about.ID, "err", err)
+		return nil
+	}
+	if about.Request.NotifyURL != "" {
+		posts = append(posts, t.put(about, state.Webhook, about.Request.NotifyURL, string(body)))
+	}
+	if queued {
+		posts = append(posts, t.put(about, state.Result, about.Tenant, string(body)))
+	}
+	return posts
+}
+
+func (t *turn) put(about *task.Task, kind state.PostKind, target, body string) state.Post {
+	return state.Post{
+		ID: "msg_" + task.NewID(), TaskID: about.ID, Kind: kind, Target: target, Body: body, NotBefore: t.now, CreatedAt: t.now,
+	}
 }
 
 // leftovers reports whether a task may have left objects behind: attempts that

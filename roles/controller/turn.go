@@ -144,29 +144,34 @@ func (c *Controller) keep(id string, v *view) {
 
 func (c *Controller) forget(id string) { delete(c.views, id) }
 
-// planOf returns a task's flow in the version it was accepted with. If nobody
-// has that any more, a plan without modules: on it the task is failed.
+// planOf returns a task's flow in the version it was accepted with.
 func (c *Controller) planOf(ctx context.Context, t *task.Task) (*flow.Plan, error) {
-	if p := c.parts.Flows.Get(t.Flow); p != nil && p.Version == t.FlowVer {
-		return p, nil
-	}
 	key := t.Flow + "@" + t.FlowVer
 	if p := c.plans[key]; p != nil {
 		return p, nil
 	}
-	body, err := c.parts.Store.Flow(ctx, t.Flow, t.FlowVer)
+	p, err := c.parts.planOf(ctx, t)
+	if err == nil && len(p.Modules) > 0 {
+		c.plans[key] = p
+	}
+	return p, err
+}
+
+// planOf finds a flow's version among those in force, else in the database. If
+// nobody has it any more, it is a plan without modules: on it the task fails.
+func (p *Parts) planOf(ctx context.Context, t *task.Task) (*flow.Plan, error) {
+	if p := p.Flows.Get(t.Flow); p != nil && p.Version == t.FlowVer {
+		return p, nil
+	}
+	body, err := p.Store.Flow(ctx, t.Flow, t.FlowVer)
 	if errs.Is(err, errs.NotFound) {
 		return &flow.Plan{Name: t.Flow, Version: t.FlowVer}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	p, err := flow.Load([]byte(body))
-	if err != nil {
-		return nil, errs.As(errs.Internal, "flow", err)
-	}
-	c.plans[key] = p
-	return p, nil
+	plan, err := flow.Load([]byte(body))
+	return plan, errs.As(errs.Internal, "flow", err)
 }
 
 // row gives the row of a change to work on, and whether it is there.
