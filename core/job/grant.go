@@ -28,12 +28,24 @@ type Want struct {
 	Kinds map[media.Kind]int `json:"kinds,omitempty"`
 	Sizes []string           `json:"sizes,omitempty"` // size classes it takes; empty = all
 	GPU   int                `json:"gpu,omitempty"`   // free cards
+	// Groups are the fan-outs (event ids) it runs slices of. All slices of one
+	// count as one of their kind.
+	Groups []string `json:"groups,omitempty"`
+	// Total is what it could offer now if it ran nothing.
+	Total Room `json:"total,omitzero"`
 	// Load is what the machine measured when the offer was made, for people.
 	Load Load          `json:"load"`
 	Wait time.Duration `json:"wait"`
 	// Seen counts the grants the worker has received in its life. An offer that
 	// has not seen the last ones speaks of room that is taken.
 	Seen int64 `json:"seen"`
+}
+
+// Room is an amount of a machine.
+type Room struct {
+	Cores  int   `json:"cores"`
+	Memory int64 `json:"memory"` // bytes
+	GPU    int   `json:"gpu,omitempty"`
 }
 
 // Grants answers a Want.

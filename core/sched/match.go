@@ -1,181 +1,229 @@
-// Package sched matches ready work with what workers want. It is pure: the
-// same offers and needs give the same grants.
-//
-// Order of work: class (interactive, normal, batch), then the tenant that has
-// least running for its weight, then deadline, then longest first, so that the
-// last slice of a task does not start last.
 package sched
 
 import (
-	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
 
-// Item is ready work.
-type Item struct {
-	ID       string
-	Tenant   string
-	Priority int    // 0–9
-	Function string // name@version
-	Pool     string
-	Cores    int // that it can keep busy; 0 = too little to count
-	Memory   int64
-	Seconds  float64 // priced CPU seconds
-	Deadline time.Time
-	Ready    time.Time
-}
-
-// Want is what one worker can carry now.
-type Want struct {
-	Worker    string
-	Pools     []string
-	Functions map[string]bool
-	Cores     int // free; work that counts needs at least one
-	Memory    int64
-	Most      int
-}
-
-// Grant pairs them.
-type Grant struct {
-	Item   int // index into the items
-	Want   int // index into the wants
-	Cores  int // given to the work: at most what it can use
-	Memory int64
-}
-
-// Tenant is how much of the machines one tenant has and may have.
-type Tenant struct {
-	Running int
-	Weight  float64 // 0 = 1
-	Limit   int     // running work at the most; 0 = no limit
-}
-
-// Class of a priority: work of a higher class always goes first.
-func Class(priority int) int {
-	switch {
-	case priority >= 7:
-		return 2 // interactive
-	case priority >= 3:
-		return 1 // normal
-	}
-	return 0 // batch
-}
-
-// Match grants as much as fits. A tenant's counts are updated as grants are
-// made, so one call is fair within itself too.
-func Match(items []Item, wants []Want, tenants map[string]Tenant) []Grant {
-	m := &matching{items: items, wants: slices.Clone(wants), tenants: map[string]Tenant{}, queues: map[string][]int{}}
-	for name, t := range tenants {
-		m.tenants[name] = t
-	}
-	for class := 2; class >= 0; class-- {
+// Match grants as much as fits, and says what follows for the shares. It
+// changes none of its arguments.
+//
+// Tenants take turns by deficit round-robin with the smallest quantum that
+// serves somebody: the one that is least ahead goes next and is charged what
+// its work is priced, divided by its weight. A tenant that comes back starts
+// where the round stands: it has saved up nothing, and owes what it was given
+// in advance until the others have caught up.
+//
+// Work that fits nowhere is passed over. If only memory or cards in use keep it
+// from a worker, that worker is held for it (see holds): whoever comes after it
+// must go elsewhere.
+func Match(now time.Time, items []Item, wants []Want, tenants map[string]Tenant, shares Shares) ([]Grant, Shares) {
+	m := newMatching(now, items, wants, tenants)
+	m.shares = Shares{}
+	maps.Copy(m.shares, shares)
+	for class := Interactive; class >= Batch; class-- {
 		m.class(class)
 	}
-	return m.grants
+	return m.grants, m.shares
 }
 
 type matching struct {
+	now     time.Time
 	items   []Item
-	wants   []Want
+	keys    []key // of the items
 	tenants map[string]Tenant
-	queues  map[string][]int // items of the class, by tenant, in order
+	running map[string]int // granted by this call, by tenant
+	shares  Shares
+	rooms   []room
+	open    int // rooms that take more
+	peers   map[ability]*peers
+	held    bool // a room is held for large work
 	grants  []Grant
 }
 
+func newMatching(now time.Time, items []Item, wants []Want, tenants map[string]Tenant) *matching {
+	m := &matching{
+		now: now, items: items, keys: keys(items), tenants: tenants, running: map[string]int{},
+		rooms: rooms(wants), peers: map[ability]*peers{},
+	}
+	for i := range m.rooms {
+		if m.rooms[i].most > 0 {
+			m.open++
+		}
+	}
+	return m
+}
+
+// claim is one tenant's waiting work of a class.
+type claim struct {
+	name    string
+	tenant  Tenant
+	share   Share
+	waiting heap[int]      // items, in order
+	left    map[string]int // by group, how many of them wait
+}
+
+// class grants work of one class, a tenant's turn after the other.
 func (m *matching) class(class int) {
-	clear(m.queues)
+	ring := m.claims(class)
+	all := slices.Clone(ring.all)
+	passed, waits := 0.0, false // how far the round has come; whether work is left
+	for len(ring.all) > 0 && m.open > 0 {
+		c := ring.all[0]
+		if len(c.waiting.all) == 0 || c.tenant.full(m.running[c.name]) {
+			ring.pop()
+			continue
+		}
+		i := c.waiting.pop()
+		if !m.place(i) {
+			waits = true
+			continue
+		}
+		it := &m.items[i]
+		m.running[c.name]++
+		passed = c.share.Ahead
+		c.share.Ahead += cost(it) / c.tenant.weight()
+		if it.Group != "" {
+			c.share.Group = it.Group
+			c.left[it.Group]--
+		}
+		ring.fix()
+	}
+	for _, c := range all {
+		waits = waits || len(c.waiting.all) > 0
+		if c.left[c.share.Group] == 0 {
+			c.share.Group = ""
+		}
+		m.shares[Account{class, c.name}] = c.share
+	}
+	m.settle(class, passed, waits)
+}
+
+// settle counts the shares from where the round has come to. When nobody waits
+// the round is over, and nobody owes anything.
+func (m *matching) settle(class int, passed float64, waits bool) {
+	for a, s := range m.shares {
+		if a.Class != class {
+			continue
+		}
+		s.Ahead = max(s.Ahead-passed, 0)
+		if !waits || s == (Share{}) {
+			delete(m.shares, a)
+			continue
+		}
+		m.shares[a] = s
+	}
+}
+
+// claims collects the work of a class by tenant.
+func (m *matching) claims(class int) *heap[*claim] {
+	ring := &heap[*claim]{less: func(a, b *claim) bool {
+		if a.share.Ahead != b.share.Ahead {
+			return a.share.Ahead < b.share.Ahead
+		}
+		return a.name < b.name
+	}}
+	byName := map[string]*claim{}
 	for i := range m.items {
-		if Class(m.items[i].Priority) == class {
-			m.queues[m.items[i].Tenant] = append(m.queues[m.items[i].Tenant], i)
-		}
-	}
-	names := make([]string, 0, len(m.queues))
-	for name, queue := range m.queues {
-		slices.SortStableFunc(queue, func(a, b int) int { return before(&m.items[a], &m.items[b]) })
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for len(names) > 0 && m.open() {
-		name, ok := m.poorest(names)
-		if !ok {
-			return
-		}
-		queue := m.queues[name]
-		item := queue[0]
-		m.queues[name] = queue[1:]
-		if len(queue) == 1 {
-			names = slices.DeleteFunc(names, func(n string) bool { return n == name })
-		}
-		m.place(item)
-	}
-}
-
-func before(a, b *Item) int {
-	if c := b.Priority - a.Priority; c != 0 {
-		return c
-	}
-	if a.Deadline.IsZero() != b.Deadline.IsZero() {
-		if b.Deadline.IsZero() {
-			return -1
-		}
-		return 1
-	}
-	return cmp.Or(a.Deadline.Compare(b.Deadline), cmp.Compare(b.Seconds, a.Seconds), a.Ready.Compare(b.Ready), cmp.Compare(a.ID, b.ID))
-}
-
-// poorest is the tenant with work queued and the least running for its weight.
-// ok is false when all of them are at their limits.
-func (m *matching) poorest(names []string) (best string, ok bool) {
-	share := 0.0
-	for _, name := range names {
-		t := m.tenants[name]
-		if t.Limit > 0 && t.Running >= t.Limit {
+		it := &m.items[i]
+		if it.Paused || Class(it.Priority) != class {
 			continue
 		}
-		s := float64(t.Running) / weight(t)
-		if !ok || s < share {
-			best, share, ok = name, s, true
+		c := byName[it.Tenant]
+		if c == nil {
+			c = &claim{name: it.Tenant, tenant: m.tenants[it.Tenant], share: m.shares[Account{class, it.Tenant}], left: map[string]int{}}
+			c.waiting.less = m.before(c.share.Group)
+			byName[it.Tenant] = c
+			ring.all = append(ring.all, c)
+		}
+		c.waiting.all = append(c.waiting.all, i)
+		if it.Group != "" {
+			c.left[it.Group]++
 		}
 	}
-	return best, ok
-}
-
-func weight(t Tenant) float64 {
-	if t.Weight <= 0 {
-		return 1
+	ring.init()
+	for _, c := range ring.all {
+		c.waiting.init()
 	}
-	return t.Weight
+	return ring
 }
 
-// open reports whether any worker has room left.
-func (m *matching) open() bool {
-	return slices.ContainsFunc(m.wants, func(w Want) bool { return w.Most > 0 })
-}
-
-// place gives an item to the worker with the most free cores that can run it,
-// so that load spreads; of equals the first by name, whatever their order.
-func (m *matching) place(item int) {
-	it, best := &m.items[item], -1
-	for i := range m.wants {
-		w := &m.wants[i]
-		if w.Most < 1 || w.Cores < min(it.Cores, 1) || w.Memory < it.Memory || !w.Functions[it.Function] || !slices.Contains(w.Pools, it.Pool) {
-			continue
-		}
-		if best < 0 || w.Cores > m.wants[best].Cores || (w.Cores == m.wants[best].Cores && w.Worker < m.wants[best].Worker) {
-			best = i
+// place gives an item to the worker that has most of itself free.
+func (m *matching) place(i int) bool {
+	it := &m.items[i]
+	s, able := shapeOf(it), m.ableTo(it)
+	if able.failed[s] {
+		return false
+	}
+	var best *room
+	for _, r := range able.rooms {
+		if r.refuses(it) == "" && (best == nil || r.before(best, it)) {
+			best = r
 		}
 	}
-	if best < 0 {
+	if best == nil {
+		able.failed[s] = true
+		m.hold(it, able.rooms)
+		return false
+	}
+	cores := best.give(it)
+	if best.most == 0 {
+		m.open--
+	}
+	m.grants = append(m.grants, Grant{Item: i, Want: best.index, Cores: cores, Memory: it.Memory})
+	return true
+}
+
+// ableTo finds the workers that could run an item if they had the room.
+func (m *matching) ableTo(it *Item) *peers {
+	a := ability{it.Function, it.Pool, it.Size}
+	able := m.peers[a]
+	if able == nil {
+		able = &peers{failed: map[shape]bool{}}
+		for i := range m.rooms {
+			if m.rooms[i].able(a) {
+				able.rooms = append(able.rooms, &m.rooms[i])
+			}
+		}
+		m.peers[a] = able
+	}
+	return able
+}
+
+// hold keeps the worker that lacks least from taking more, so that an item
+// that needs much of it gets there. One worker in a call is enough: whoever was
+// first in order is served first.
+func (m *matching) hold(it *Item, able []*room) {
+	if m.held || !holds(m.now.Sub(it.Ready)) {
 		return
 	}
-	w := &m.wants[best]
-	cores := min(it.Cores, w.Cores)
-	w.Cores -= cores
-	w.Memory -= it.Memory
-	w.Most--
-	t := m.tenants[it.Tenant]
-	t.Running++
-	m.tenants[it.Tenant] = t
-	m.grants = append(m.grants, Grant{Item: item, Want: best, Cores: cores, Memory: it.Memory})
+	var best *room
+	for _, r := range able {
+		if r.most < 1 || it.Avoid == r.name && it.Avoid != "" || r.total.Memory < it.Memory || r.total.GPU < it.GPU {
+			continue
+		}
+		if r.memory >= it.Memory && r.gpu >= it.GPU {
+			return // it waits for a core, and gets there without
+		}
+		if best == nil || r.memory > best.memory || (r.memory == best.memory && r.name < best.name) {
+			best = r
+		}
+	}
+	if best != nil {
+		best.held, m.held = true, true
+		m.open--
+	}
+}
+
+// holds reports whether work that waits for so long may hold a worker. It
+// takes turns with smaller work, in periods that double: a minute on, one off,
+// two on, four off, and so on. So work that takes longer than a period to get
+// out of the way only delays it, and nothing holds a worker for good.
+func holds(waited time.Duration) bool {
+	on, end := true, time.Minute
+	for ; end <= waited && end > 0; end *= 2 {
+		on = !on
+	}
+	return on
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/core/sched"
 	"github.com/mediafn/mediafn/core/task"
 )
 
@@ -18,6 +19,7 @@ type market struct {
 	ready    map[string]task.Work
 	more     bool // the database may hold ready work that is not in memory
 	wants    map[string]*offer
+	shares   sched.Shares    // of the tenants, from match to match
 	given    map[string]mark // what workers were granted last, by name
 	usage    map[string]int  // running work by tenant
 	busy     map[string]int  // running work by worker, as last counted

@@ -37,7 +37,9 @@ func (t *turn) match(ctx context.Context) {
 		items[i] = item(&candidates[i])
 	}
 	offers, wants := t.offers()
-	for _, g := range sched.Match(items, wants, t.tenants()) {
+	grants, shares := sched.Match(t.now, items, wants, t.tenants(), t.shares)
+	t.shares = shares
+	for _, g := range grants {
 		t.lease(candidates[g.Item], offers[g.Want], g.Cores)
 	}
 }
@@ -64,10 +66,15 @@ func (t *turn) candidates() []task.Work {
 }
 
 func item(w *task.Work) sched.Item {
-	return sched.Item{
+	it := sched.Item{
 		ID: w.ID, Deadline: w.Due, Tenant: w.Tenant, Priority: w.Priority, Function: w.Fn + "@" + w.FnVersion, Pool: string(w.Pool),
-		Cores: w.Price.Cores, Memory: w.Price.Memory, Seconds: w.Price.CPUSeconds, Ready: w.CreatedAt,
+		Kind: string(w.Kind), Size: w.Size, Avoid: w.Avoid,
+		Cores: w.Price.Cores, Memory: w.Price.Memory, GPU: w.Price.GPU, Seconds: w.Price.CPUSeconds, Ready: w.CreatedAt,
 	}
+	if w.Order >= 0 {
+		it.Group = task.EventID(w.TaskID, w.Component)
+	}
+	return it
 }
 
 func (c *Controller) offers() ([]*offer, []sched.Want) {
@@ -77,16 +84,30 @@ func (c *Controller) offers() ([]*offer, []sched.Want) {
 		if c.draining[o.Worker] {
 			continue
 		}
-		want := sched.Want{Worker: o.Worker, Functions: map[string]bool{}, Cores: o.Cores, Memory: o.Memory, Most: o.Most}
-		for _, f := range o.Functions {
-			want.Functions[f] = true
-		}
-		for _, p := range o.Pools {
-			want.Pools = append(want.Pools, string(p))
-		}
-		offers, wants = append(offers, o), append(wants, want)
+		offers, wants = append(offers, o), append(wants, wantOf(&o.Want))
 	}
 	return offers, wants
+}
+
+func wantOf(o *job.Want) sched.Want {
+	w := sched.Want{
+		Worker: o.Worker, Functions: make(map[string]bool, len(o.Functions)), Sizes: o.Sizes,
+		Cores: o.Cores, Memory: o.Memory, GPU: o.GPU, Most: o.Most, Groups: o.Groups,
+		Total: sched.Room{Cores: o.Total.Cores, Memory: o.Total.Memory, GPU: o.Total.GPU},
+	}
+	for _, f := range o.Functions {
+		w.Functions[f] = true
+	}
+	for _, p := range o.Pools {
+		w.Pools = append(w.Pools, string(p))
+	}
+	if len(o.Kinds) > 0 {
+		w.Kinds = make(map[string]int, len(o.Kinds))
+		for kind, n := range o.Kinds {
+			w.Kinds[string(kind)] = n
+		}
+	}
+	return w
 }
 
 func (c *Controller) tenants() map[string]sched.Tenant {
