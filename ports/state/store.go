@@ -38,6 +38,7 @@ type Store struct {
 	writers sync.WaitGroup
 	once    sync.Once
 	clock   atomic.Pointer[reading]
+	watched atomic.Pointer[func(Commit)]
 
 	mu      sync.Mutex
 	stmts   map[string]*sql.Stmt // of the pool

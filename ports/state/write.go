@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/ports/state/driver"
@@ -76,7 +77,7 @@ func (s *Store) await(op string, w *write, queued error) error {
 
 func (s *Store) writeLoop() {
 	defer s.writers.Done()
-	c := &writer{driver: s.driver}
+	c := &writer{driver: s.driver, observe: s.observe}
 	defer c.close()
 	for {
 		select {
@@ -113,8 +114,9 @@ func (s *Store) collect(first *write) []*write {
 
 // writer commits batches on one connection of the driver.
 type writer struct {
-	driver driver.Driver
-	conn   driver.Writer
+	driver  driver.Driver
+	conn    driver.Writer
+	observe func(Commit)
 }
 
 func (c *writer) close() {
@@ -130,7 +132,11 @@ func (c *writer) close() {
 func (c *writer) commit(batch []*write) {
 	fresh := false
 	for len(batch) > 0 {
+		began := time.Now()
 		sound, err := c.try(batch)
+		if err != nil || len(sound) == len(batch) {
+			c.observe(Commit{Writes: len(batch), Statements: statements(batch), Took: time.Since(began), Err: err})
+		}
 		switch {
 		case err != nil && !fresh: // the connection, the disk, a deadlock: nobody is to blame
 			c.close()
@@ -149,6 +155,13 @@ func (c *writer) commit(batch []*write) {
 			batch = sound
 		}
 	}
+}
+
+func statements(batch []*write) (n int) {
+	for _, w := range batch {
+		n += len(w.statements)
+	}
+	return n
 }
 
 func finish(batch []*write) {

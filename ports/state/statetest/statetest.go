@@ -40,6 +40,8 @@ func Run(t *testing.T, open func(t *testing.T) driver.Driver) {
 		{"ReadyAndDue", testReadyAndDue},
 		{"Outbox", testOutbox},
 		{"Claim", testClaim},
+		{"Backlog", testBacklog},
+		{"Watch", testWatch},
 		{"Record", testRecord},
 		{"Flows", testFlows},
 		{"Reopen", testReopen},
