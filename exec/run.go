@@ -109,7 +109,7 @@ func (e *Executor) compute(ctx context.Context, j *job.Job, progress func(fn.Pro
 	}
 
 	began := time.Now()
-	in, err := e.fetch(ctx, j, spec, copies)
+	in, err := e.fetched(ctx, j, spec, copies)
 	defer in.close()
 	if err != nil {
 		return none, err
@@ -123,7 +123,7 @@ func (e *Executor) compute(ctx context.Context, j *job.Job, progress func(fn.Pro
 	e.cfg.Hook("inputs fetched")
 
 	began = time.Now()
-	res, err := f.Run(ctx, call)
+	res, err := computed(ctx, f, call)
 	if err == nil && res == nil {
 		err = errs.New(errs.Internal, spec.Name, "no result and no error")
 	}
@@ -139,14 +139,14 @@ func (e *Executor) compute(ctx context.Context, j *job.Job, progress func(fn.Pro
 	if res.Pending {
 		return pending(spec, j, res)
 	}
-	computed := since(began)
+	wall := since(began)
 
 	began = time.Now()
 	out := job.Outcome{Facts: res.Facts, Usage: res.Usage}
 	if err := e.checkFacts(spec, out.Facts); err != nil {
 		return none, err
 	}
-	if out.Outputs, err = e.store(ctx, j, spec, call.Dir, res.Outputs); err != nil {
+	if out.Outputs, err = e.stored(ctx, j, spec, call.Dir, res.Outputs); err != nil {
 		return none, err
 	}
 	e.cfg.Hook("outputs stored")
@@ -154,7 +154,7 @@ func (e *Executor) compute(ctx context.Context, j *job.Job, progress func(fn.Pro
 	u := &out.Usage
 	var beside float64
 	u.BytesIn, beside = in.transfer()
-	u.WallSeconds, u.StoreSeconds, u.FetchSeconds = computed, since(began), fetched+beside-before
+	u.WallSeconds, u.StoreSeconds, u.FetchSeconds = wall, since(began), fetched+beside-before
 	for _, o := range out.Outputs {
 		u.BytesOut += o.Size
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/internal/span"
 )
 
 const (
@@ -46,7 +47,7 @@ func (g *Gateway) callback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	answer := job.Answer{Schema: job.Schema, Work: row.ID, Attempt: row.Attempt, Trace: trace, Worker: outside}
+	answer := job.Answer{Schema: job.Schema, Work: row.ID, Attempt: row.Attempt, Trace: trace, Worker: outside, Traceparent: span.Traceparent(r.Context())}
 	if err := g.checkAnswer(r.Context(), &row, &body, &answer); err != nil {
 		return err
 	}

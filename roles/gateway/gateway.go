@@ -18,6 +18,7 @@ import (
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/internal/span"
 	"github.com/mediafn/mediafn/ports/blob"
 	"github.com/mediafn/mediafn/ports/cache"
 	"github.com/mediafn/mediafn/ports/queue"
@@ -62,6 +63,9 @@ type Parts struct {
 	Log       *slog.Logger
 	Now       func() time.Time
 	Reached   func(point string)
+	Metrics   *Metrics     // nil counts nothing
+	Tracer    *span.Tracer // nil traces nothing
+	Scrape    http.Handler // serves GET /metrics; nil = it is served elsewhere
 }
 
 // Gateway is the role. Create it with New, run it once.
@@ -116,14 +120,18 @@ func (g *Gateway) routes() http.Handler {
 		"GET /v1/objects/{bucket}/{key...}":    g.getObject, // HEAD too
 		"DELETE /v1/objects/{bucket}/{key...}": g.deleteObject,
 	} {
-		mux.Handle(pattern, g.wrap(h))
+		mux.Handle(pattern, g.seen(pattern, g.wrap(h)))
 	}
 	for pattern, h := range g.adminRoutes() {
-		mux.Handle(pattern, g.wrap(g.admins(h)))
+		mux.Handle(pattern, g.seen(pattern, g.wrap(g.admins(h))))
 	}
-	mux.Handle("POST /v1/callbacks/{trace}", g.open(g.callback))
+	const callbacks = "POST /v1/callbacks/{trace}"
+	mux.Handle(callbacks, g.seen(callbacks, g.open(g.callback)))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 200, map[string]string{"status": "ok"}) })
 	mux.HandleFunc("GET /readyz", g.ready)
+	if g.parts.Scrape != nil {
+		mux.Handle("GET /metrics", g.parts.Scrape)
+	}
 	return g.known(mux)
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/internal/span"
 	"github.com/mediafn/mediafn/ports/blob"
 )
 
@@ -22,7 +23,9 @@ import (
 // with the callback when it ended in time.
 func (g *Gateway) submit(w http.ResponseWriter, r *http.Request, tenant string) error {
 	var body api.Submit
+	began := g.parts.Now()
 	s, err := g.take(w, r, tenant, &body)
+	g.parts.Metrics.submitted(tenant, s, g.parts.Now().Sub(began), err)
 	if err == nil {
 		defer s.forget()
 		err = g.answer(w, r, s)
@@ -62,6 +65,7 @@ func (g *Gateway) take(w http.ResponseWriter, r *http.Request, tenant string, bo
 	if err != nil {
 		return nil, err
 	}
+	t.Traceparent = span.Traceparent(r.Context())
 	s := &submission{wait: wait, forget: func() {}}
 	if wait > 0 {
 		select {
@@ -119,7 +123,7 @@ func (g *Gateway) answer(w http.ResponseWriter, r *http.Request, s *submission) 
 // reaper finds the row.
 func (g *Gateway) wake(ctx context.Context, t *task.Task) {
 	if err := g.parts.Queue.Publish(ctx, job.TaskSubject(t.ID), task.Announce(t)); err != nil {
-		g.parts.Log.Warn("task not announced; the reaper will find it", "task", t.ID, "err", err)
+		g.parts.Log.Warn("task not announced; the reaper will find it", task.Ids(t.ID, ""), "err", err)
 	}
 }
 

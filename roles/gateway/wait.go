@@ -69,7 +69,9 @@ func (g *Gateway) overhear(ctx context.Context, id string) (waiter, func(), erro
 // await returns the task when it has ended, or nil when the wait ran out or
 // the gateway is closing. The message that ends the wait may get lost, so the
 // row is looked at now and then.
-func (g *Gateway) await(ctx context.Context, id string, told waiter, wait time.Duration) (*task.Task, error) {
+func (g *Gateway) await(ctx context.Context, id string, told waiter, wait time.Duration) (ended *task.Task, err error) {
+	waited := g.parts.Metrics.wait()
+	defer func() { waited(ended != nil, err) }()
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
 	poll := time.NewTicker(g.cfg.Poll)

@@ -7,8 +7,12 @@ import (
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/internal/span"
 	"github.com/mediafn/mediafn/ports/state"
 )
 
@@ -42,9 +46,7 @@ func (r *Results) deliver(ctx context.Context, p state.Post) {
 		}
 		return // another process has it
 	}
-	asked, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
-	status, answer, err := r.parts.Sender.Post(asked, p.Target, header, []byte(p.Body))
-	cancel()
+	status, answer, err := r.send(ctx, &t, p, header)
 	last := context.WithoutCancel(ctx) // what was sent is recorded, shutdown or not
 	if err != nil && ctx.Err() != nil {
 		// Shutting down: it stays in the outbox, as if it had not been tried.
@@ -65,9 +67,27 @@ func (r *Results) deliver(ctx context.Context, p state.Post) {
 		r.parts.Reached("webhook sent")
 	}
 	again := r.again(p, status, answer, err)
+	r.parts.Metrics.tried(err == nil && status/100 == 2, !again.IsZero())
 	if err := r.parts.Store.Settle(last, p, again, log); err != nil {
 		r.parts.Log.Warn("webhook not settled; it may be sent twice", "task", p.TaskID, "err", err)
 	}
+}
+
+// send posts a webhook, beneath the trace of its task.
+func (r *Results) send(ctx context.Context, t *task.Task, p state.Post, header http.Header) (status int, answer http.Header, err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	defer cancel()
+	ctx, s := r.parts.Tracer.Begin(ctx, "webhook", span.Options{Traceparent: t.Traceparent, Kind: trace.SpanKindClient},
+		attribute.String("task", p.TaskID), attribute.String("webhook", p.ID), attribute.Int("try", p.Attempt+1))
+	if traceparent := span.Traceparent(ctx); traceparent != "" {
+		header.Set("Traceparent", traceparent)
+	}
+	began, done := time.Now(), r.parts.Metrics.begun()
+	status, answer, err = r.parts.Sender.Post(ctx, p.Target, header, []byte(p.Body))
+	done(time.Since(began))
+	s.Set(attribute.Int("http.response.status_code", status))
+	s.End(err)
+	return status, answer, err
 }
 
 // header identifies and signs the body. The id stays the same over all tries;

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/internal/span"
 	"github.com/mediafn/mediafn/ports/queue"
 	"github.com/mediafn/mediafn/ports/state"
 )
@@ -50,6 +51,8 @@ type Parts struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Reached func(point string)
+	Metrics *Metrics     // nil counts nothing
+	Tracer  *span.Tracer // nil traces nothing
 }
 
 // Results is the role. Create it with New, run it once.

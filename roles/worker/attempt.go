@@ -33,6 +33,8 @@ type attempt struct {
 	cores   int
 	started time.Time
 	cancel  context.CancelCauseFunc
+	// traceparent is that of its span; empty = it is not traced.
+	traceparent string
 
 	mu       sync.Mutex
 	progress fn.Progress
@@ -46,8 +48,11 @@ func (w *Worker) run(ctx, life context.Context, a *attempt) {
 	if a.grant.Job.Fn == "assemble.merge" {
 		w.parts.Reached("merging")
 	}
-	outcome, err := w.parts.Runner.Run(ctx, a.grant.Job, func(p fn.Progress) { w.progress(life, a, p) })
+	traced, s := w.begin(ctx, a)
+	outcome, err := w.parts.Runner.Run(traced, a.grant.Job, func(p fn.Progress) { w.progress(life, a, p) })
+	s.End(err)
 	w.release(a)
+	w.ended(traced, a, &outcome, err)
 	switch cause := context.Cause(ctx); {
 	case err == nil && outcome.Pending:
 		w.answer(life, a, job.Answer{Pending: true})
@@ -65,6 +70,7 @@ func (w *Worker) run(ctx, life context.Context, a *attempt) {
 func (w *Worker) answer(ctx context.Context, a *attempt, answer job.Answer) {
 	answer.Schema, answer.Work, answer.Attempt = job.Schema, a.grant.Work, a.grant.Attempt
 	answer.Trace, answer.Worker, answer.Started = a.grant.Job.Trace, w.cfg.Name, a.started
+	answer.Traceparent = a.traceparent
 	select {
 	case w.answers <- answer:
 	case <-ctx.Done():
@@ -98,7 +104,7 @@ func (w *Worker) append(ctx context.Context, batch []job.Answer) {
 	for _, a := range batch {
 		body, err := json.Marshal(a)
 		if err != nil {
-			w.parts.Log.Error("answer not encoded", "work", a.Work, "err", err)
+			w.parts.Log.Error("answer not encoded", task.Ids(a.Work, a.Trace), "err", err)
 			continue
 		}
 		if len(body) > w.cfg.MaxAnswer {
@@ -132,7 +138,7 @@ func (w *Worker) tooLong(a job.Answer, size int) []byte {
 		"the list of results and facts has %d bytes, the limit is %d; ask for fewer files or less detail", size, w.cfg.MaxAnswer))
 	body, err := json.Marshal(a)
 	if err != nil {
-		w.parts.Log.Error("answer not encoded", "work", a.Work, "err", err)
+		w.parts.Log.Error("answer not encoded", task.Ids(a.Work, a.Trace), "err", err)
 	}
 	return body
 }

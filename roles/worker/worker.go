@@ -14,6 +14,7 @@ import (
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/internal/span"
 	"github.com/mediafn/mediafn/ports/queue"
 )
 
@@ -52,6 +53,8 @@ type Parts struct {
 	Functions *fn.Registry
 	Log       *slog.Logger
 	Reached   func(point string) // names points a crash test may stop at
+	Metrics   *Metrics           // nil counts nothing
+	Tracer    *span.Tracer       // nil traces nothing
 }
 
 // Worker is the role. Create it with New, run it once.
@@ -235,6 +238,7 @@ func (w *Worker) take(life context.Context, number int, grants job.Grants, stopp
 		a.cancel = cancel
 		w.done.Go(func() { w.run(ctx, life, a) })
 	}
+	w.parts.Metrics.carries(w.cfg.Cores, w.cores, len(w.running))
 }
 
 func (w *Worker) release(a *attempt) {
@@ -242,6 +246,7 @@ func (w *Worker) release(a *attempt) {
 	delete(w.running, a.grant.Job.Trace)
 	w.cores += a.cores
 	w.memory += a.grant.Price.Memory
+	w.parts.Metrics.carries(w.cfg.Cores, w.cores, len(w.running))
 	w.mu.Unlock()
 	w.signal()
 }

@@ -15,8 +15,11 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/internal/span"
 	"github.com/mediafn/mediafn/tools/engine/wire"
 )
 
@@ -176,6 +179,15 @@ func (p *Pool) Health(ctx context.Context) error {
 	return err
 }
 
+// Ready tells whether images could be served, without waiting behind work: a
+// child lives, or one can be started.
+func (p *Pool) Ready(ctx context.Context) error {
+	if p.Stats().Children > 0 {
+		return nil
+	}
+	return p.Health(ctx)
+}
+
 // Stats returns the counters.
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
@@ -232,15 +244,19 @@ func (p *Pool) do(ctx context.Context, what wire.Op, in Input, lim wire.Limits, 
 }
 
 // once runs one request in one child.
-func (p *Pool) once(ctx context.Context, what wire.Op, head *wire.Request, in Input) (json.RawMessage, []byte, error) {
+func (p *Pool) once(ctx context.Context, what wire.Op, head *wire.Request, in Input) (h json.RawMessage, body []byte, err error) {
+	ctx, traced := span.Step(ctx, "mediafn-engine", attribute.String("format", in.Format), attribute.Int64("input_bytes", max(in.Size, int64(len(in.Bytes)))))
+	defer func() { traced.End(err) }()
 	c, err := p.acquire(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
+	began := time.Now()
+	defer func() { traced.Set(attribute.Float64("engine_seconds", time.Since(began).Seconds())) }() // without the wait for a child
 	cctx, cancel := context.WithTimeout(ctx, p.opt.Timeout)
 	defer cancel()
 	defer context.AfterFunc(p.ctx, cancel)() // Close ends what runs
-	h, body, err := c.call(cctx, what, head, in.Bytes, in.File, watch{p.opt.MaxMemory, p.opt.MaxOutput})
+	h, body, err = c.call(cctx, what, head, in.Bytes, in.File, watch{p.opt.MaxMemory, p.opt.MaxOutput})
 	p.release(c, err)
 	if err == nil || isRefusal(err) {
 		p.mu.Lock()

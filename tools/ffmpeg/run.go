@@ -64,7 +64,12 @@ var errStalled = errors.New("no progress")
 // the table in classify.go) and its Tail holds the last lines of ffmpeg's
 // messages. Stats are filled in as far as they are known, error or not. When
 // ctx ends the process is killed, and gone when Run returns.
-func (t *Tool) Run(ctx context.Context, j Job) (Stats, error) {
+func (t *Tool) Run(ctx context.Context, j Job) (s Stats, err error) {
+	ctx, traced := began(ctx, t.ffmpeg, j.Args)
+	defer func() {
+		s.spent(traced)
+		traced.End(err)
+	}()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r, w, err := os.Pipe()
@@ -116,7 +121,7 @@ func (t *Tool) Run(ctx context.Context, j Job) (Stats, error) {
 	<-watched
 
 	u := c.Usage()
-	s := Stats{Wall: time.Since(begun), User: u.User, System: u.System, MaxRSS: u.MaxRSS,
+	s = Stats{Wall: time.Since(begun), User: u.User, System: u.System, MaxRSS: u.MaxRSS,
 		Frames: last.Frames, OutTime: last.OutTime, Size: last.Size, Warnings: log.warnings}
 	if err = log.verdict(err, stalled, j); err != nil {
 		return s, err

@@ -152,7 +152,9 @@ func (t *Tool) output(ctx context.Context, path string, args []string, j Job) ([
 // stream runs a program whose standard output goes to j.Stdout. ffprobe says
 // nothing when reading ends early, so a connection that broke even once spoils
 // the answer; a file cut short does not.
-func (t *Tool) stream(ctx context.Context, path string, args []string, j Job) error {
+func (t *Tool) stream(ctx context.Context, path string, args []string, j Job) (err error) {
+	ctx, traced := began(ctx, path, args)
+	defer func() { traced.End(err) }()
 	var log messages
 	c := t.command(ctx, path, args, j)
 	c.Stderr = log.writer()
