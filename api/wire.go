@@ -36,9 +36,16 @@ type Response struct {
 	Flow      string `json:"flow,omitempty"`
 }
 
+// Kinds of callbacks.
+const (
+	Final = "final"
+	Draft = "draft"
+)
+
 // Callback tells how a task ended. It is the body of webhooks, of sync replies
 // and of results queues, and frozen when the task ends.
 type Callback struct {
+	Kind       string          `json:"kind"` // "final", or "draft": what left at the end of a module
 	MsgID      string          `json:"msg_id"`
 	TaskID     string          `json:"task_id"`
 	Generation int             `json:"generation,omitempty"`
@@ -78,7 +85,7 @@ type FileExtra struct {
 // CallbackOf freezes the end of a task.
 func CallbackOf(t *task.Task, figures *task.Figures) Callback {
 	c := Callback{
-		MsgID: t.Request.MsgID, TaskID: t.ID, Generation: t.Generation, Cmd: t.Request.Cmd, Code: "ok",
+		Kind: Final, MsgID: t.Request.MsgID, TaskID: t.ID, Generation: t.Generation, Cmd: t.Request.Cmd, Code: "ok",
 		Success: t.State == task.Succeeded, Outputs: []CallbackFile{}, Result: t.Report, Error: t.Error,
 		Usage: t.Usage, Figures: figures, UserData: t.Request.Extra.UserData, CreatedAt: t.CreatedAt, EndedAt: t.EndedAt,
 	}

@@ -75,7 +75,7 @@ func runWorker(a *App, ctx context.Context) error {
 }
 
 func runResults(a *App, ctx context.Context) error {
-	cfg := results.Default()
+	cfg := results.Default(a.parts.name)
 	cfg.Secret = a.cfg.secret
 	if len(a.cfg.WebhookWait) > 0 {
 		cfg.Schedule = a.cfg.WebhookWait

@@ -87,6 +87,15 @@ func (s *Store) Settle(ctx context.Context, p Post, again time.Time, log *Delive
 	})
 }
 
+// SettleAll ends posts together.
+func (s *Store) SettleAll(ctx context.Context, posts []Post) error {
+	return s.write(ctx, "state.settle", func(x *tx) {
+		for _, p := range posts {
+			x.exec(nil, `DELETE FROM outbox WHERE id = ?`, p.ID)
+		}
+	})
+}
+
 // Deliveries lists a task's webhook tries, oldest first.
 func (s *Store) Deliveries(ctx context.Context, taskID string) ([]Delivery, error) {
 	rows, err := s.query(ctx, `SELECT task_id, webhook_id, url, attempt, status, error, at, took FROM deliveries

@@ -1,5 +1,6 @@
 // Package results is the role that tells callers how their tasks ended: it
-// empties the outbox of webhooks, signs them, and keeps a log of every try.
+// empties the outbox of webhooks, signs them, and keeps a log of every try; and
+// it fills the tenants' result queues.
 package results
 
 import (
@@ -9,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/internal/span"
@@ -16,8 +19,10 @@ import (
 	"github.com/mediafn/mediafn/ports/state"
 )
 
-// Config sets how webhooks are sent.
+// Config sets how webhooks are sent and result queues filled.
 type Config struct {
+	Name     string        // unique among processes: who holds the duty to fill result queues
+	Duty     time.Duration // life of that duty between renewals
 	Poll     time.Duration // the outbox is looked at this often, and when something is put in
 	Timeout  time.Duration // for a receiver's answer
 	Parallel int           // webhooks under way at once
@@ -29,9 +34,9 @@ type Config struct {
 
 // Default follows the Standard Webhooks specification: ten tries over three
 // days, an answer within 20 s.
-func Default() Config {
+func Default(name string) Config {
 	return Config{
-		Poll: 2 * time.Second, Timeout: 20 * time.Second, Parallel: 32,
+		Name: name, Duty: 10 * time.Second, Poll: 2 * time.Second, Timeout: 20 * time.Second, Parallel: 32,
 		Schedule: []time.Duration{5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour,
 			10 * time.Hour, 14 * time.Hour, 20 * time.Hour, 24 * time.Hour},
 		Secret: func(string) string { return "" },
@@ -78,6 +83,13 @@ func New(cfg Config, parts Parts) *Results {
 
 // Run works until ctx ends and waits for the webhooks under way.
 func (r *Results) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.webhooks(ctx) })
+	group.Go(func() error { return r.relay(ctx) })
+	return group.Wait()
+}
+
+func (r *Results) webhooks(ctx context.Context) error {
 	sub, err := r.parts.Queue.Subscribe(ctx, job.SubjectPosts, "results", func(context.Context, queue.Message) { r.signal() })
 	if err != nil {
 		return errs.Wrap("results", err)

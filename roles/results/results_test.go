@@ -120,7 +120,7 @@ func (r *rig) post(body string) string {
 }
 
 func (r *rig) start(reached func(string)) (stop func()) {
-	cfg := results.Default()
+	cfg := results.Default(task.NewID())
 	cfg.Secret = func(string) string { return secret }
 	if r.poll > 0 {
 		cfg.Poll = r.poll
@@ -201,7 +201,7 @@ func TestSchedule(t *testing.T) {
 			}
 		}
 		calls := r.r.got()
-		schedule := results.Default().Schedule
+		schedule := results.Default("r").Schedule
 		if len(calls) != len(schedule)+1 || r.left() != 0 {
 			t.Fatalf("%d calls, %d posts left", len(calls), r.left())
 		}
