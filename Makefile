@@ -5,14 +5,14 @@ BIN     := bin
 PKGS    := ./...
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: run test build setup lint race fuzz chaos bench generate clean
+.PHONY: run test build setup setup-test lint race fuzz chaos bench generate clean
 
 ## run: install what is missing, build, start mediafn and send it a sliced transcode of FILE
 run: build
 	@FILE="$(FILE)" KEEP="$(or $(KEEP),1)" sh scripts/run.sh
 
 ## test: install what is missing, check the code, run every suite
-test: build lint
+test: build lint setup-test
 	$(GO) test -timeout 20m $(PKGS)
 
 build: setup
@@ -22,17 +22,21 @@ build: setup
 setup:
 	@sh scripts/setup.sh
 
+## setup-test: the servers that tests start for real
+setup-test: setup
+	@sh scripts/setup-test.sh
+
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt"; exit 1; }
 	$(GO) vet $(PKGS)
 	$(GO) tool staticcheck $(PKGS)
 
 ## race: the suites under the race detector
-race: build
+race: build setup-test
 	CGO_ENABLED=1 $(GO) test -race -timeout 60m $(PKGS)
 
 ## chaos: kill the server again and again at random moments (ROUNDS, SEED)
-chaos: build
+chaos: build setup-test
 	$(GO) test -count=1 -timeout 60m ./e2e -run Chaos -chaos.rounds=$(or $(ROUNDS),40) -chaos.seed=$(or $(SEED),0)
 
 ## fuzz: every parser for FUZZTIME

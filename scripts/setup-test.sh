@@ -1,0 +1,52 @@
+#!/bin/sh
+# Installs the servers that tests start, beyond what setup.sh installs:
+# PostgreSQL as a package, the others as programs in bin/tests.
+set -eu
+cd "$(dirname "$0")/.."
+
+postgres() {
+	for initdb in /usr/lib/postgresql/*/bin/initdb; do
+		[ -x "$initdb" ] && return
+	done
+	command -v initdb >/dev/null && command -v postgres >/dev/null
+}
+
+if ! postgres; then
+	if ! command -v apt-get >/dev/null; then
+		echo "The tests need PostgreSQL 15 or later (initdb and postgres). Please install it and try again." >&2
+		exit 1
+	fi
+	sudo=
+	if [ "$(id -u)" != 0 ]; then
+		if ! command -v sudo >/dev/null; then
+			echo "Please install as root: apt-get install postgresql" >&2
+			exit 1
+		fi
+		sudo=sudo
+	fi
+	echo "Installing: postgresql"
+	# The tests make clusters of their own: the package shall not leave one running.
+	if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+		$sudo mkdir -p /etc/postgresql-common
+		echo "create_main_cluster = false" | $sudo tee /etc/postgresql-common/createcluster.conf >/dev/null
+	fi
+	$sudo apt-get update -qq
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null
+	postgres || {
+		echo "PostgreSQL is still missing after the installation of postgresql" >&2
+		exit 1
+	}
+fi
+
+# server NAME PACKAGE: of the version in go.mod, built again when that changes.
+server() {
+	want=$(go list -f '{{with .Module}}{{.Version}}{{end}}' "$2")
+	have=$(go version -m "bin/tests/$1" 2>/dev/null | awk '$1 == "mod" || $1 == "dep" { print $2, $3 }' || true)
+	case "$have" in
+	*"${2%/cmd/*} $want"*) return ;;
+	esac
+	echo "Building bin/tests/$1 $want"
+	CGO_ENABLED=0 go build -o "bin/tests/$1" "$2"
+}
+
+server nats-server github.com/nats-io/nats-server/v2
