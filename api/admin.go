@@ -56,3 +56,42 @@ type WorkerSwitch struct {
 	Name     string `json:"name"`
 	Draining bool   `json:"draining"`
 }
+
+// Controllers answers GET /v1/admin/controllers.
+type Controllers struct {
+	Controllers []Member `json:"controllers"` // those that live
+	Duties      []Duty   `json:"duties"`      // what one process at a time does
+}
+
+// Member is a controller that lives.
+type Member struct {
+	Name  string    `json:"name"`
+	Until time.Time `json:"until"` // taken for dead then, unless it speaks up before
+}
+
+// Duty is something that one process at a time does.
+type Duty struct {
+	Name   string    `json:"name"` // match, reap, sweep, relay
+	Holder string    `json:"holder"`
+	Epoch  int64     `json:"epoch"` // grows whenever the holder changes
+	Until  time.Time `json:"until"`
+}
+
+// Flows answers GET /v1/admin/flows and GET /v1/admin/flows/{name}.
+type Flows struct {
+	Flows []Flow `json:"flows"`
+}
+
+// Flow is one version of a flow. The times are absent for flows of the build or
+// a folder that were never put over the API.
+type Flow struct {
+	Name        string     `json:"name"`
+	Version     string     `json:"version"`
+	Summary     string     `json:"summary,omitempty"`
+	Author      string     `json:"author,omitempty"` // tenant that activated it
+	Current     bool       `json:"current"`          // new tasks get it
+	CreatedAt   *time.Time `json:"created_at,omitempty"`
+	ActivatedAt *time.Time `json:"activated_at,omitempty"`
+	RetiredAt   *time.Time `json:"retired_at,omitempty"`
+	Warnings    []string   `json:"warnings,omitempty"`
+}

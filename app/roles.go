@@ -34,7 +34,7 @@ func runGateway(a *App, ctx context.Context) error {
 	}
 	g := gateway.New(cfg, gateway.Parts{
 		Store: a.parts.store, Queue: a.parts.queue, Blobs: a.parts.blobs, Cache: a.parts.cache, Computer: a.parts.exec, Functions: a.parts.tools.menu, Flows: a.parts.library.book,
-		Place: a.parts.place, Log: a.component("gateway"), Reached: failpoint.Reached,
+		Refresh: a.parts.library.refresh, Place: a.parts.place, Log: a.component("gateway"), Reached: failpoint.Reached,
 	})
 	return g.Run(ctx, a.parts.listen)
 }

@@ -23,6 +23,10 @@ const (
 	draining      = "draining"
 )
 
+// memberLease begins the name of the lease by which a controller shows that it
+// lives.
+const memberLease = "member/"
+
 // adminRoutes are the calls that take an administrator.
 func (g *Gateway) adminRoutes() map[string]handler {
 	return map[string]handler{
@@ -32,7 +36,14 @@ func (g *Gateway) adminRoutes() map[string]handler {
 		"GET /v1/admin/workers":                 g.workers,
 		"POST /v1/admin/workers/{name}/drain":   g.drain(draining),
 		"POST /v1/admin/workers/{name}/undrain": g.drain(""),
+		"GET /v1/admin/controllers":             g.controllers,
 		"GET /v1/admin/tasks":                   g.allTasks,
+		"GET /v1/admin/flows":                   g.flowList,
+		"GET /v1/admin/flows/{name}":            g.flowVersions,
+		"PUT /v1/admin/flows/{name}":            g.putFlow,
+		"DELETE /v1/admin/flows/{name}":         g.retireFlow,
+		"GET /v1/admin/flows/{name}/{version}":  g.flowText,
+		"PUT /v1/admin/flows/{name}/{version}":  g.activateFlow,
 	}
 }
 
@@ -151,10 +162,32 @@ func (g *Gateway) set(ctx context.Context, by, name, value string) error {
 	if err := g.parts.Store.Set(ctx, name, value); err != nil {
 		return err
 	}
+	g.announce(ctx, name, value, by)
+	return nil
+}
+
+func (g *Gateway) announce(ctx context.Context, name, value, by string) {
 	g.parts.Log.Info("setting changed", "name", name, "value", value, "tenant", by)
 	if err := g.parts.Queue.Publish(ctx, job.SubjectControl, []byte(name)); err != nil {
 		g.parts.Log.Warn("setting not announced; it is looked at again soon", "name", name, "err", err)
 	}
+}
+
+// controllers shows who is there and who has which duty.
+func (g *Gateway) controllers(w http.ResponseWriter, r *http.Request, _ string) error {
+	leases, err := g.parts.Store.Leases(r.Context())
+	if err != nil {
+		return err
+	}
+	out := api.Controllers{Controllers: []api.Member{}, Duties: []api.Duty{}}
+	for _, l := range leases {
+		if name, ok := strings.CutPrefix(l.Name, memberLease); ok {
+			out.Controllers = append(out.Controllers, api.Member{Name: name, Until: l.Until})
+			continue
+		}
+		out.Duties = append(out.Duties, api.Duty{Name: l.Name, Holder: l.Holder, Epoch: l.Epoch, Until: l.Until})
+	}
+	writeJSON(w, http.StatusOK, out)
 	return nil
 }
 

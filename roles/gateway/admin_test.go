@@ -43,7 +43,7 @@ func (r *rig) matcher(workers ...string) {
 
 var adminCalls = [][2]string{
 	{"GET", "/v1/admin/pools"}, {"POST", "/v1/admin/pools/cpu/pause"}, {"POST", "/v1/admin/pools/cpu/resume"}, {"GET", "/v1/admin/workers"},
-	{"POST", "/v1/admin/workers/w1/drain"}, {"POST", "/v1/admin/workers/w1/undrain"}, {"GET", "/v1/admin/tasks"},
+	{"POST", "/v1/admin/workers/w1/drain"}, {"POST", "/v1/admin/workers/w1/undrain"}, {"GET", "/v1/admin/tasks"}, {"GET", "/v1/admin/controllers"}, {"GET", "/v1/admin/flows"},
 }
 
 func TestAdminCallsTakeAnAdmin(t *testing.T) {

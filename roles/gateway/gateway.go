@@ -59,6 +59,7 @@ type Parts struct {
 	Computer  Computer
 	Functions *fn.Registry
 	Flows     *flow.Book
+	Refresh   func(ctx context.Context) error // takes changed flows into the book; nil = nothing to do
 	Place     task.Place
 	Log       *slog.Logger
 	Now       func() time.Time

@@ -49,6 +49,10 @@ const single = `{name: single, modules: [{module_name: R, status: init, next_sta
  {component_name: Run, fn: {from: task.cmd}, inputs: task.inputs, params: {from: task.params}}]}]}`
 
 func newRig(t *testing.T, change ...func(*gateway.Config)) *rig {
+	return newRigWith(t, func(*rig, *gateway.Parts) {}, change...)
+}
+
+func newRigWith(t *testing.T, more func(*rig, *gateway.Parts), change ...func(*gateway.Config)) *rig {
 	d, err := sqlite.Open(filepath.Join(t.TempDir(), "s.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -88,10 +92,12 @@ func newRig(t *testing.T, change ...func(*gateway.Config)) *rig {
 		f(&cfg)
 	}
 	r := &rig{t: t, store: store, queue: q, blobs: stores}
-	r.g = gateway.New(cfg, gateway.Parts{
+	parts := gateway.Parts{
 		Store: store, Queue: q, Blobs: stores, Functions: menu, Flows: flow.NewBook(plan), Log: slog.New(slog.DiscardHandler),
 		Place: task.Place{Cloud: "main", Results: "results", Segments: "segments"},
-	})
+	}
+	more(r, &parts)
+	r.g = gateway.New(cfg, parts)
 	return r
 }
 

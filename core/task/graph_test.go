@@ -1,0 +1,53 @@
+package task
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/mediafn/mediafn/core/flow"
+	"github.com/mediafn/mediafn/core/fn"
+)
+
+func TestGraph(t *testing.T) {
+	p, err := flow.Load([]byte(`{name: f, modules: [{module_name: M, status: init, next_status: done, components: [
+ {component_name: A, fn: {from: task.cmd}}, {component_name: B, fn: t.b, depends: [A], when: {fact: A.x}},
+ {component_name: C, fn: t.c, depends: [A], for_each: A.list}, {component_name: D, fn: t.d, depends: [C, B], on_fail: fallback, fallback: E},
+ {component_name: E, fn: t.e}]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := func(name string, order int, s State) Work {
+		w := Work{ID: EventID("t", name), Component: name, Order: order, Fn: "t." + name, State: s}
+		if order >= 0 {
+			w.ID = SegmentID(w.ID, order)
+		}
+		return w
+	}
+	tk := &Task{ID: "t", Flow: "f", FlowVer: "v", State: Running, Status: "init", Request: Request{Cmd: "x.y"}}
+	tk.Ret = tk.Ret.Set(1, Success) // B came back without having been called
+	work := []Work{row("A", -1, Succeeded), row("C", -1, Waiting), row("C", 0, Succeeded), row("C", 1, Running), row("C", 2, Ready), row("C", 3, Failed)}
+	done := 0.375
+	want := Graph{TaskID: "t", Flow: "f", Version: "v", State: Running, Status: "init",
+		Nodes: []Node{
+			{Component: "A", Module: "M", Fn: "t.A", State: Succeeded},
+			{Component: "B", Module: "M", Fn: "t.b", State: LeftOut},
+			{Component: "C", Module: "M", Fn: "t.C", State: Waiting, Progress: &done, Segments: &Segments{Total: 4, Done: 1, Running: 1, Failed: 1}},
+			{Component: "D", Module: "M", Fn: "t.d", State: Pending},
+			{Component: "E", Module: "M", Fn: "t.e", State: Pending},
+		},
+		Edges: []Edge{{"A", "B", "depends"}, {"A", "C", "depends"}, {"C", "D", "depends"}, {"B", "D", "depends"}, {"D", "E", "fallback"}},
+	}
+	got := GraphOf(p, tk, work, map[string]fn.Progress{"t_C_1": {Done: 0.5}, "t_A": {Done: 1}})
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	tk.State = Succeeded
+	if last := GraphOf(p, tk, nil, nil); last.Nodes[4].State != LeftOut {
+		t.Errorf("at the end %+v", last.Nodes[4])
+	}
+	tk.State = Queued
+	if first := GraphOf(p, tk, nil, nil); first.Nodes[0].Fn != "x.y" || first.Nodes[0].State != Pending {
+		t.Errorf("at first %+v", first.Nodes[0])
+	}
+}
