@@ -114,7 +114,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.closer(func() error { p.egress.Close(); return nil })
-	if p.tools, err = openTools(&a.cfg, a.component("tools")); err != nil {
+	if p.tools, err = openTools(&a.cfg, p.egress, a.component("tools")); err != nil {
 		return err
 	}
 	a.closer(func() error { p.tools.close(); return nil })

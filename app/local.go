@@ -22,6 +22,7 @@ import (
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/exec/egress"
 	"github.com/mediafn/mediafn/flows"
 	"github.com/mediafn/mediafn/functions/all"
 	"github.com/mediafn/mediafn/ports/blob"
@@ -303,7 +304,12 @@ func Migrate(ctx context.Context, c Config) (string, error) {
 // Menu is what this build can do here: functions whose tools are missing say
 // so.
 func Menu(engine string, log *slog.Logger) (*fn.Registry, error) {
-	t, err := openTools(&Config{Engine: engine, Cores: 1}, log)
+	client, err := egress.New(egress.Config{})
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	t, err := openTools(&Config{Engine: engine, Cores: 1}, client, log)
 	if err != nil {
 		return nil, err
 	}

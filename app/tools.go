@@ -10,6 +10,7 @@ import (
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/functions/all"
+	"github.com/mediafn/mediafn/functions/service"
 	"github.com/mediafn/mediafn/tools/engine"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 	"github.com/mediafn/mediafn/tools/sandbox"
@@ -23,13 +24,13 @@ type tools struct {
 	menu     *fn.Registry
 }
 
-func openTools(c *Config, log *slog.Logger) (*tools, error) {
+func openTools(c *Config, poster service.Poster, log *slog.Logger) (*tools, error) {
 	launcher, err := sandbox.New("", log)
 	if err != nil {
 		return nil, errs.Wrap("tools", err)
 	}
 	t := &tools{launcher: launcher}
-	var given all.Tools
+	given := all.Tools{Poster: poster}
 	var memory int64 // 0 = no limit: the menu alone is wanted
 	if c.Memory != "" {
 		if memory, err = parseBytes(c.Memory); err != nil {

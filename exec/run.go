@@ -88,7 +88,8 @@ func (e *Executor) compute(ctx context.Context, j *job.Job, progress func(fn.Pro
 	if j.Async && j.Callback == "" {
 		return none, errs.New(errs.Transient, op, "%s is asynchronous, but nobody said where the answer goes", j.Fn)
 	}
-	call := &fn.Call{Trace: j.Trace, Threads: max(j.Threads, 1), Part: j.Part, Callback: j.Callback, Progress: progress}
+	call := &fn.Call{Trace: j.Trace, Threads: max(j.Threads, 1), Part: j.Part, Callback: j.Callback, Progress: progress,
+		Place: media.Ref{Cloud: j.Out.Cloud, Bucket: j.Out.Bucket, Key: j.Out.Prefix + "/"}}
 	copies := ""
 	if len(spec.Inputs)+len(spec.Outputs) > 0 { // without files there is nothing to put into a folder
 		dir, end, err := e.scratch.attempt(j.Trace)

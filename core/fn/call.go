@@ -22,7 +22,10 @@ type Call struct {
 	// Callback is where an outside service answers for this attempt; empty
 	// unless the component is asynchronous. It carries its own token.
 	Callback string
-	Part     *Part // the slice of the primary input to process; nil = all of it
+	// Place is where files of this attempt may be stored by whoever does its work:
+	// cloud, bucket, and the beginning of the keys.
+	Place media.Ref
+	Part  *Part // the slice of the primary input to process; nil = all of it
 
 	// Progress reports how far the work is. It never blocks. It may be nil.
 	Progress func(Progress)

@@ -56,7 +56,7 @@ func (s Schema) fill(path string, given map[string]any) (map[string]any, error) 
 		if err := p.check(path+"."+name, value); err != nil {
 			return nil, err
 		}
-		if p.Type == Object {
+		if p.Type == Object && !p.Free {
 			inner, err := p.Fields.fill(path+"."+name, value.(map[string]any))
 			if err != nil {
 				return nil, err

@@ -18,6 +18,7 @@ type Param struct {
 	Type     Type
 	Item     *Param // element of an array
 	Fields   Schema // members of an object
+	Free     bool   // an object of any members, kept as they are
 	Default  any    // nil = none; then the parameter is optional and absent unless given
 	Required bool
 	Min, Max *float64 // range of a number; length range of a string or array
@@ -52,7 +53,8 @@ const (
 // A pointer field has no default and stays nil when not given. Slices are
 // arrays whose min and max count elements; their elements take enum, pattern,
 // unit and the tags itemmin and itemmax. Structs are objects; the fields of an
-// embedded struct without a json tag count as the struct's own.
+// embedded struct without a json tag count as the struct's own. A
+// map[string]json.RawMessage is an object of any members.
 func SchemaOf[P any]() (Schema, error) {
 	t := reflect.TypeFor[P]()
 	if t.Kind() != reflect.Struct {
@@ -127,6 +129,11 @@ func (p *Param) setType(t reflect.Type, tag reflect.StructTag) (err error) {
 	case reflect.Struct:
 		p.Type = Object
 		p.Fields, err = schemaOf(t)
+	case reflect.Map:
+		if t != reflect.TypeFor[map[string]json.RawMessage]() {
+			return fmt.Errorf("type %s is not supported; an object of any members is a map[string]json.RawMessage", t)
+		}
+		p.Type, p.Free = Object, true
 	case reflect.Slice:
 		p.Type = Array
 		item := Param{Enum: p.Enum, Pattern: p.Pattern, Unit: p.Unit}
@@ -201,6 +208,9 @@ func (s Schema) JSONSchema() map[string]any {
 func (p *Param) jsonSchema() map[string]any {
 	if p.Type == Object {
 		out := p.Fields.JSONSchema()
+		if p.Free {
+			out["additionalProperties"] = true
+		}
 		p.describe(out)
 		return out
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/mediafn/mediafn/functions/generate"
 	"github.com/mediafn/mediafn/functions/image"
 	"github.com/mediafn/mediafn/functions/inspect"
+	"github.com/mediafn/mediafn/functions/service"
 	"github.com/mediafn/mediafn/functions/video"
 	"github.com/mediafn/mediafn/tools/engine"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
@@ -18,6 +19,7 @@ import (
 type Tools struct {
 	FFmpeg *ffmpeg.Tool
 	Engine *engine.Pool
+	Poster service.Poster
 }
 
 // Menu lists them.
@@ -33,6 +35,7 @@ func Menu(t Tools) *fn.Registry {
 		generate.Noop(),
 		image.Transform(t.Engine),
 		inspect.Probe(t.FFmpeg, t.Engine),
+		service.Call(t.Poster),
 		video.Transcode(t.FFmpeg),
 		video.Watermark(t.FFmpeg),
 	)
