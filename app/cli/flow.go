@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/mediafn/mediafn/app"
+	"github.com/mediafn/mediafn/app/cli/draw"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/flow"
 )
@@ -82,9 +83,9 @@ func (f *flowShowCmd) Run(_ context.Context, std *std) error {
 	}
 	switch f.Format {
 	case "mermaid":
-		return mermaid(std.out, plan)
+		return draw.Mermaid(std.out, plan)
 	case "json":
-		return printJSON(std.out, planShown(plan))
+		return printJSON(std.out, draw.Values(plan))
 	}
-	return printPlan(std.out, plan)
+	return draw.Text(std.out, plan)
 }

@@ -1,7 +1,9 @@
-package cli
+package draw
 
 import (
 	"bytes"
+	"encoding/json"
+	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +15,16 @@ import (
 	"github.com/mediafn/mediafn/app"
 	"github.com/mediafn/mediafn/core/flow"
 )
+
+var update = flag.Bool("update", false, "rewrite the goldens")
+
+func load(file string) (*flow.Plan, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return flow.Load(text)
+}
 
 // shownPlans are the shipped flows and the ones under testdata/flows.
 func shownPlans(t *testing.T) map[string]*flow.Plan {
@@ -29,7 +41,7 @@ func shownPlans(t *testing.T) map[string]*flow.Plan {
 		t.Fatalf("no files: %v", err)
 	}
 	for _, file := range files {
-		p, err := loadFlow(file)
+		p, err := load(file)
 		if err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
@@ -42,9 +54,14 @@ func shownPlans(t *testing.T) map[string]*flow.Plan {
 func TestShow(t *testing.T) {
 	for name, p := range shownPlans(t) {
 		for format, print := range map[string]func(*bytes.Buffer) error{
-			"txt":  func(b *bytes.Buffer) error { return printPlan(b, p) },
-			"mmd":  func(b *bytes.Buffer) error { return mermaid(b, p) },
-			"json": func(b *bytes.Buffer) error { return printJSON(b, planShown(p)) },
+			"txt": func(b *bytes.Buffer) error { return Text(b, p) },
+			"mmd": func(b *bytes.Buffer) error { return Mermaid(b, p) },
+			"json": func(b *bytes.Buffer) error {
+				e := json.NewEncoder(b)
+				e.SetIndent("", "  ")
+				e.SetEscapeHTML(false)
+				return e.Encode(Values(p))
+			},
 		} {
 			var b bytes.Buffer
 			if err := print(&b); err != nil {
@@ -119,7 +136,7 @@ func TestMermaid(t *testing.T) {
 	plans["h"] = hostile
 	for name, p := range plans {
 		var b bytes.Buffer
-		if err := mermaid(&b, p); err != nil {
+		if err := Mermaid(&b, p); err != nil {
 			t.Fatal(err)
 		}
 		nodes, edges := parseMermaid(t, b.String())

@@ -1,10 +1,12 @@
-package cli
+// Package draw shows plans of flows: as a table, a diagram, or values for JSON.
+package draw
 
 import (
 	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -44,7 +46,8 @@ type shownComponent struct {
 	Instead  string          `json:"in_place_of,omitempty"`
 }
 
-func planShown(p *flow.Plan) any {
+// Values is a plan for JSON.
+func Values(p *flow.Plan) any {
 	modules := []shownModule{}
 	for m := range p.Modules {
 		mod := &p.Modules[m]
@@ -102,7 +105,8 @@ func (s *shownComponent) notes() string {
 	return strings.Join(all, "; ")
 }
 
-func printPlan(w io.Writer, p *flow.Plan) error {
+// Text prints a plan as a table: order, slots with their bits, and masks.
+func Text(w io.Writer, p *flow.Plan) error {
 	fmt.Fprintf(w, "%s  version %s\n", p.Name, p.Version)
 	if p.Summary != "" {
 		fmt.Fprintln(w, p.Summary)
@@ -131,9 +135,9 @@ func printPlan(w io.Writer, p *flow.Plan) error {
 	return nil
 }
 
-// mermaid draws a plan: a box a module, an arrow a dependency, a dotted arrow a
+// Mermaid draws a plan: a box a module, an arrow a dependency, a dotted arrow a
 // fallback. A double frame is fanned out, a round one answers later.
-func mermaid(w io.Writer, p *flow.Plan) error {
+func Mermaid(w io.Writer, p *flow.Plan) error {
 	var b strings.Builder
 	b.WriteString("flowchart TD\n")
 	for m := range p.Modules {
@@ -238,10 +242,10 @@ func conditionText(c *flow.Condition) string {
 	switch {
 	case c.Above != nil || c.Below != nil:
 		if c.Above != nil {
-			text += " > " + number(*c.Above)
+			text += " > " + strconv.FormatFloat(*c.Above, 'f', -1, 64)
 		}
 		if c.Below != nil {
-			text += " < " + number(*c.Below)
+			text += " < " + strconv.FormatFloat(*c.Below, 'f', -1, 64)
 		}
 	case c.Is != nil:
 		text += fmt.Sprintf(" = %v", c.Is)
