@@ -3,7 +3,9 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
+	"iter"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -179,4 +181,17 @@ type Event struct {
 	Attempt   int          `json:"attempt,omitempty"`
 	Error     *task.Fault  `json:"error,omitempty"`
 	At        time.Time    `json:"at"`
+}
+
+// EventsIn reads a message about a task: one event a line. What is not
+// understood is left out.
+func EventsIn(message []byte) iter.Seq[Event] {
+	return func(yield func(Event) bool) {
+		for line := range bytes.Lines(message) {
+			var e Event
+			if json.Unmarshal(line, &e) == nil && !yield(e) {
+				return
+			}
+		}
+	}
 }

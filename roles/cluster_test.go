@@ -261,7 +261,10 @@ func (c *cluster) ends(id string, s task.State, limit time.Duration) task.View {
 	return v
 }
 
-func row(v task.View, component string) task.Work { return v.Work[task.EventID(v.Task.ID, component)] }
+func row(v task.View, component string) task.Work {
+	w, _ := v.Work.Get(task.EventID(v.Task.ID, component))
+	return w
+}
 
 // fake is a worker that only does what the test says.
 type fake struct {

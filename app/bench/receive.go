@@ -89,11 +89,12 @@ func watchEnds(ctx context.Context, q *queue.Queue) (*ends, error) {
 	var err error
 	e.sub, err = q.Subscribe(ctx, job.SubjectEvents+"*", "", func(_ context.Context, m queue.Message) {
 		now := time.Now()
-		var event api.Event
-		if json.Unmarshal(m.Data, &event) == nil && event.Type == "task" && event.State.Final() {
-			e.mu.Lock()
-			e.seen[event.TaskID] = now
-			e.mu.Unlock()
+		for event := range api.EventsIn(m.Data) {
+			if event.Type == "task" && event.State.Final() {
+				e.mu.Lock()
+				e.seen[event.TaskID] = now
+				e.mu.Unlock()
+			}
 		}
 	})
 	return e, err

@@ -36,11 +36,11 @@ func Retry(v View, now time.Time) (Step, error) {
 	t.Generation++
 	step := Step{}
 	for _, id := range slices.Sorted(maps.Keys(v.Work)) {
-		w := v.Work[id]
+		w := *v.Work[id]
 		if w.State != Failed && w.State != Canceled {
 			continue
 		}
-		if w.Order >= 0 && v.Work[EventID(w.TaskID, w.Component)].State == Skipped {
+		if w.Order >= 0 && v.Work.state(EventID(w.TaskID, w.Component)) == Skipped {
 			continue // its event returned without it
 		}
 		c := v.Plan.Component(w.Component)

@@ -11,13 +11,6 @@ import (
 	"github.com/mediafn/mediafn/core/media"
 )
 
-// View is everything known about one task when a decision is made.
-type View struct {
-	Task Task
-	Plan *flow.Plan
-	Work map[string]Work // rows by id, events and segments
-}
-
 // Step is a decision: the task's row as it should become, the rows to create
 // and the rows to change. Applying it is one transaction.
 type Step struct {
@@ -58,9 +51,9 @@ type Place struct {
 // gives the same step. Deciding again on the result changes nothing.
 func (d *Decider) Decide(v View, now time.Time) Step {
 	r := &round{Decider: d, view: v, now: now, changed: map[string]bool{}, step: Step{Task: v.Task}}
-	r.view.Work = make(map[string]Work, len(v.Work))
-	for id, w := range v.Work {
-		r.view.Work[id] = w
+	r.view.Work = v.Work.Clone()
+	if r.view.Work == nil {
+		r.view.Work = Rows{}
 	}
 	r.run()
 	return r.finish()
@@ -170,7 +163,7 @@ func (r *round) collect(c *flow.Component) bool {
 		t.Ret = t.Ret.Set(c.Index, Success)
 		return true
 	}
-	w, ok := r.view.Work[EventID(t.ID, c.Name)]
+	w, ok := r.view.Work.Get(EventID(t.ID, c.Name))
 	if !ok {
 		r.fail(c, &Fault{Kind: errs.Internal, Message: "the event's row is missing"})
 		return false
@@ -217,6 +210,7 @@ func (r *round) goOn(c *flow.Component, fault *Fault) {
 // gather closes the row of a fanned out event when its segments allow.
 func (r *round) gather(w Work) Work {
 	segments := r.segments(w)
+	open := false
 	for _, s := range segments {
 		if s.State == Failed {
 			fault := *s.Error
@@ -227,9 +221,10 @@ func (r *round) gather(w Work) Work {
 			r.change(w)
 			return w
 		}
-		if s.State != Succeeded {
-			return w
-		}
+		open = open || s.State != Succeeded
+	}
+	if open {
+		return w
 	}
 	for _, s := range segments {
 		w.Outputs = append(w.Outputs, s.Outputs...)
@@ -248,18 +243,17 @@ func (r *round) abandon(event Work) {
 			continue
 		}
 		if s.State == Running {
-			r.step.Stop = append(r.step.Stop, s)
+			r.step.Stop = append(r.step.Stop, *s)
 		}
 		r.change(s.end(Canceled, r.now))
 	}
 }
 
 // segments returns an event's segments in order.
-func (r *round) segments(w Work) []Work {
-	var all []Work
+func (r *round) segments(w Work) (all []*Work) {
 	for order := 0; ; order++ {
-		s, ok := r.view.Work[SegmentID(w.ID, order)]
-		if !ok {
+		s := r.view.Work[SegmentID(w.ID, order)]
+		if s == nil {
 			return all
 		}
 		all = append(all, s)
@@ -305,12 +299,12 @@ func (r *round) start(c *flow.Component) bool {
 }
 
 func (r *round) create(w Work) {
-	r.view.Work[w.ID] = w
+	r.view.Work.Put(w)
 	r.created = append(r.created, w.ID)
 }
 
 func (r *round) change(w Work) {
-	r.view.Work[w.ID] = w
+	r.view.Work.Put(w)
 	r.changed[w.ID] = true
 }
 
@@ -335,9 +329,9 @@ func (r *round) wind() {
 		switch {
 		case w.State == Running:
 			running = true
-			r.step.Stop = append(r.step.Stop, w)
+			r.step.Stop = append(r.step.Stop, *w)
 		case !w.State.Final():
-			r.view.Work[id] = w.end(Canceled, r.now)
+			r.view.Work.Put(w.end(Canceled, r.now))
 			r.changed[id] = true
 		}
 	}
@@ -389,11 +383,11 @@ func (r *round) finish() Step {
 	created := map[string]bool{}
 	for _, id := range r.created {
 		created[id] = true
-		r.step.Insert = append(r.step.Insert, r.view.Work[id])
+		r.step.Insert = append(r.step.Insert, *r.view.Work[id])
 	}
 	for id := range r.changed {
 		if !created[id] {
-			r.step.Update = append(r.step.Update, r.view.Work[id])
+			r.step.Update = append(r.step.Update, *r.view.Work[id])
 		}
 	}
 	byID := func(a, b Work) int {

@@ -76,7 +76,7 @@ func walk(raw json.RawMessage, path []string) (json.RawMessage, error) {
 // fallback that took its place.
 func (r *round) came(i int) (Work, bool) {
 	for c := r.view.Plan.Components[i]; c != nil; c = c.Fallback {
-		if w, ok := r.view.Work[EventID(r.step.Task.ID, c.Name)]; ok && w.State == Succeeded {
+		if w, ok := r.view.Work.Get(EventID(r.step.Task.ID, c.Name)); ok && w.State == Succeeded {
 			return w, true
 		}
 	}

@@ -20,7 +20,7 @@ type Figures struct {
 
 // FiguresOf measures an ended task from its rows. Computing and transfer are
 // apart.
-func FiguresOf(t *Task, work map[string]Work) *Figures {
+func FiguresOf(t *Task, work Rows) *Figures {
 	f := &Figures{CPU: t.Usage.CPUSeconds, Transfer: t.Usage.FetchSeconds + t.Usage.StoreSeconds}
 	if !t.EndedAt.IsZero() {
 		f.Wall = t.EndedAt.Sub(t.CreatedAt).Seconds()
@@ -40,7 +40,7 @@ func FiguresOf(t *Task, work map[string]Work) *Figures {
 
 // sizes gives the source's duration, if a component probed it, and the ratio
 // of result bytes to source bytes.
-func sizes(t *Task, work map[string]Work) (seconds, ratio float64) {
+func sizes(t *Task, work Rows) (seconds, ratio float64) {
 	var source media.Info
 	for _, w := range work {
 		if w.Fn == "inspect.probe" && w.State == Succeeded {

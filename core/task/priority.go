@@ -21,7 +21,7 @@ func Prioritize(v View, priority int) (Step, error) {
 	t.Request.Priority = priority
 	step := Step{Task: t}
 	for _, id := range slices.Sorted(maps.Keys(v.Work)) {
-		w := v.Work[id]
+		w := *v.Work[id]
 		if (w.State == Ready || w.State == Waiting) && w.Priority != priority {
 			w.Priority = priority
 			step.Update = append(step.Update, w)

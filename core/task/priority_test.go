@@ -9,15 +9,15 @@ import (
 )
 
 func TestPrioritize(t *testing.T) {
-	v := View{Task: Task{ID: "t", State: Running, Request: Request{Priority: 5}}, Work: map[string]Work{}}
+	v := View{Task: Task{ID: "t", State: Running, Request: Request{Priority: 5}}, Work: Rows{}}
 	for _, s := range []State{Ready, Waiting, Running, Succeeded} {
-		v.Work["t_"+string(s)] = Work{ID: "t_" + string(s), State: s, Priority: 5, Attempt: 2, Trace: "x"}
+		v.Work["t_"+string(s)] = &Work{ID: "t_" + string(s), State: s, Priority: 5, Attempt: 2, Trace: "x"}
 	}
 	step, err := Prioritize(v, 9)
 	if err != nil || step.Task.Request.Priority != 9 {
 		t.Fatalf("%+v, %v", step, err)
 	}
-	want := []Work{v.Work["t_ready"], v.Work["t_waiting"]}
+	want := []Work{*v.Work["t_ready"], *v.Work["t_waiting"]}
 	for i := range want {
 		want[i].Priority = 9
 	}

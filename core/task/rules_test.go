@@ -209,7 +209,7 @@ func TestFigures(t *testing.T) {
 	began := time.Unix(1000, 0)
 	tk := &task.Task{CreatedAt: began, EndedAt: began.Add(20 * time.Second), Usage: fn.Usage{CPUSeconds: 7, FetchSeconds: 1, StoreSeconds: 2},
 		Outputs: []media.Object{{Size: 50}}}
-	f := task.FiguresOf(tk, map[string]task.Work{
+	f := task.FiguresOf(tk, task.Rows{
 		"p": {Fn: "inspect.probe", Order: -1, State: task.Succeeded, Attempt: 1, Facts: json.RawMessage(`{"size":200,"duration":10}`)},
 		"s": {Order: 0, Attempt: 2},
 	})

@@ -273,7 +273,7 @@ func (r *round) sourceInfo() *media.Info {
 		if c.Fn != "inspect.probe" {
 			continue
 		}
-		w, ok := r.view.Work[EventID(r.step.Task.ID, c.Name)]
+		w, ok := r.view.Work.Get(EventID(r.step.Task.ID, c.Name))
 		if !ok || w.State != Succeeded {
 			continue
 		}

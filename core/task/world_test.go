@@ -103,10 +103,11 @@ func (w *world) decide() {
 
 // view is what a controller reads after a crash: copies that share nothing.
 func (w *world) view() task.View {
-	v := task.View{Task: copied(w.t, w.task), Plan: w.plan, Work: map[string]task.Work{}}
+	v := task.View{Task: copied(w.t, w.task), Plan: w.plan, Work: task.Rows{}}
 	v.Task.Report = absent(v.Task.Report)
 	for id, row := range w.work {
-		v.Work[id] = copiedWork(w.t, row)
+		c := copiedWork(w.t, row)
+		v.Work[id] = &c
 	}
 	return v
 }
@@ -282,7 +283,7 @@ func (w *world) answer(g grant, what string, kind errs.Kind, ok bool) {
 // so that the row shows only its last state.
 func (w *world) together(row task.Work) {
 	v := w.view()
-	v.Work[row.ID] = copiedWork(w.t, row)
+	v.Work.Put(copiedWork(w.t, row))
 	step := w.decider.Decide(v, w.now)
 	if !slices.ContainsFunc(step.Update, func(u task.Work) bool { return u.ID == row.ID }) {
 		step.Update = append(step.Update, row)

@@ -107,10 +107,7 @@ func (s *Store) View(ctx context.Context, id string) (task.View, error) {
 	if err != nil {
 		return task.View{}, err
 	}
-	v := task.View{Task: t, Work: make(map[string]task.Work, len(work))}
-	for _, w := range work {
-		v.Work[w.ID] = w
-	}
+	v := task.View{Task: t, Work: task.RowsOf(work...)}
 	return v, nil
 }
 

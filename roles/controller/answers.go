@@ -104,7 +104,8 @@ func (c *change) adopt(a *answer) {
 		return
 	}
 	w.State, w.Attempt, w.Trace, w.Worker, w.StartedAt = task.Running, a.Attempt, a.Trace, a.Worker, a.Started
-	c.now.Work[w.ID], c.was.Work[w.ID] = w, w
+	c.now.Work.Put(w)
+	c.was.Work.Put(w)
 }
 
 // sweepAgain has an ended task swept once more, for objects that came late.

@@ -56,8 +56,8 @@ func (t *turn) commit(ctx context.Context) {
 func (t *turn) write(c *change) state.Change {
 	out := state.Change{Traces: c.traces, History: append(c.history, c.step.Notes...)}
 	for id := range c.touched {
-		w := c.now.Work[id]
-		if was, ok := c.was.Work[id]; ok {
+		w := *c.now.Work[id]
+		if was := c.was.Work[id]; was != nil {
 			out.Update = append(out.Update, state.Guarded{Work: w, Was: was.State, Attempt: was.Attempt, Trace: was.Trace})
 		} else {
 			out.Insert = append(out.Insert, w)
@@ -151,7 +151,7 @@ func (t *turn) post(w *task.Work, news *notice) {
 		delete(t.ready, w.ID)
 		return
 	}
-	t.offer(*w)
+	t.offer(w)
 	news.Ready = append(news.Ready, w.ID)
 }
 

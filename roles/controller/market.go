@@ -16,8 +16,8 @@ var noGrants = job.Grants{Schema: job.Schema, Grants: []job.Grant{}}
 // market is what the matcher knows: a bounded window on ready work, and the
 // offers that stand.
 type market struct {
-	ready    map[string]task.Work
-	more     bool // the database may hold ready work that is not in memory
+	ready    map[string]*task.Work // never changed in place
+	more     bool                  // the database may hold ready work that is not in memory
 	wants    map[string]*offer
 	shares   sched.Shares    // of the tenants, from match to match
 	given    map[string]mark // what workers were granted last, by name
@@ -30,7 +30,7 @@ type market struct {
 
 func newMarket() market {
 	return market{
-		ready: map[string]task.Work{}, wants: map[string]*offer{}, given: map[string]mark{}, usage: map[string]int{},
+		ready: map[string]*task.Work{}, wants: map[string]*offer{}, given: map[string]mark{}, usage: map[string]int{},
 		busy: map[string]int{}, seen: map[string]seen{},
 	}
 }
@@ -108,13 +108,13 @@ func (c *Controller) heed(ctx context.Context, n *notice) {
 		c.parts.Log.Warn("ready work not read", "err", err)
 		c.more = true
 	}
-	for _, w := range rows {
-		c.offer(w)
+	for i := range rows {
+		c.offer(&rows[i])
 	}
 }
 
 // offer remembers ready work for the next matching.
-func (c *Controller) offer(w task.Work) {
+func (c *Controller) offer(w *task.Work) {
 	if w.State != task.Ready || !c.duties.holds(Match) {
 		return
 	}
@@ -142,8 +142,8 @@ func (c *Controller) refill(ctx context.Context) {
 			c.more = true
 			return
 		}
-		for _, w := range rows {
-			c.ready[w.ID] = w
+		for i := range rows {
+			c.ready[rows[i].ID] = &rows[i]
 		}
 		c.more = c.more || more
 	}

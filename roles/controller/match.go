@@ -34,19 +34,19 @@ func (t *turn) match(ctx context.Context) {
 	}
 	items := make([]sched.Item, len(candidates))
 	for i := range candidates {
-		items[i] = item(&candidates[i])
+		items[i] = item(candidates[i])
 	}
 	offers, wants := t.offers()
 	grants, shares := sched.Match(t.now, items, wants, t.tenants(), t.shares)
 	t.shares = shares
 	for _, g := range grants {
-		t.lease(candidates[g.Item], offers[g.Want], g.Cores)
+		t.lease(*candidates[g.Item], offers[g.Want], g.Cores)
 	}
 }
 
 // candidates lists the ready work of the window as this turn leaves it.
-func (t *turn) candidates() []task.Work {
-	all := make([]task.Work, 0, len(t.ready))
+func (t *turn) candidates() []*task.Work {
+	all := make([]*task.Work, 0, len(t.ready))
 	for id, w := range t.ready {
 		if c := t.tasks[w.TaskID]; c != nil && c.touched[id] {
 			continue // below, as it is now
@@ -159,7 +159,7 @@ func (t *turn) leased(ctx context.Context, g *grant, err error) {
 		return
 	}
 	if v, ok := t.views[g.work.TaskID]; ok {
-		v.Work[g.work.ID] = g.work
+		v.Work.Put(g.work)
 	}
 	t.account(ctx, g)
 	t.send(ctx, job.SubjectEvents+g.work.TaskID, workEvent(&g.work, t.now))

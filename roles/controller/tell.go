@@ -1,9 +1,9 @@
 package controller
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"reflect"
 	"time"
 
 	"github.com/mediafn/mediafn/api"
@@ -22,23 +22,32 @@ func (t *turn) tell(ctx context.Context, c *change, v *view, write *state.Change
 	if final {
 		t.parts.Reached("task ended")
 	}
-	subject := job.SubjectEvents + ended.ID
-	for i := range write.Insert {
-		t.send(ctx, subject, workEvent(&write.Insert[i], t.now))
-	}
-	for i := range write.Update {
-		t.send(ctx, subject, workEvent(&write.Update[i].Work, t.now))
-	}
-	if !reflect.DeepEqual(*ended, c.was.Task) {
-		t.send(ctx, subject, api.Event{
-			Type: "task", TaskID: v.Task.ID, State: v.Task.State, Status: v.Task.Status, Error: v.Task.Error, At: t.now,
-		})
-	}
+	t.show(ctx, c, v, write)
 	if len(write.Posts) > 0 {
 		t.send(ctx, job.SubjectPosts, v.Task.ID)
 	}
 	if final && v.Task.ReplyTo != "" {
 		t.publish(ctx, job.SubjectEnded+v.Task.ReplyTo, []byte(v.Task.ID))
+	}
+}
+
+// show sends what watchers of a task see of a commit: events, one a line, in
+// one message.
+func (t *turn) show(ctx context.Context, c *change, v *view, write *state.Change) {
+	var lines bytes.Buffer
+	out := json.NewEncoder(&lines)
+	for i := range write.Insert {
+		_ = out.Encode(workEvent(&write.Insert[i], t.now)) // plain data: cannot fail
+	}
+	for i := range write.Update {
+		_ = out.Encode(workEvent(&write.Update[i].Work, t.now))
+	}
+	was, now := &c.was.Task, &v.Task
+	if was.State != now.State || was.Status != now.Status || was.Ending != now.Ending || was.Generation != now.Generation {
+		_ = out.Encode(api.Event{Type: "task", TaskID: now.ID, State: now.State, Status: now.Status, Error: now.Error, At: t.now})
+	}
+	if lines.Len() > 0 {
+		t.publish(ctx, job.SubjectEvents+now.ID, lines.Bytes())
 	}
 }
 
@@ -105,7 +114,7 @@ func (t *turn) put(about *task.Task, kind state.PostKind, target, body string) s
 
 // leftovers reports whether a task may have left objects behind: attempts that
 // did not become the result, or files only the flow needed.
-func leftovers(work map[string]task.Work) bool {
+func leftovers(work task.Rows) bool {
 	for _, w := range work {
 		if len(w.Outputs) > 0 || w.Attempt > 1 || w.Losses > 0 || (w.Attempt > 0 && w.State != task.Succeeded) {
 			return true

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -60,7 +59,7 @@ func (t *turn) touch(ctx context.Context, id string) *change {
 
 func (t *turn) change(v *view, fresh bool) *change {
 	id := v.Task.ID
-	c := &change{fresh: fresh, was: v, now: task.View{Task: v.Task, Plan: v.Plan, Work: maps.Clone(v.Work)}, touched: map[string]bool{}}
+	c := &change{fresh: fresh, was: v, now: task.View{Task: v.Task, Plan: v.Plan, Work: v.Work.Clone()}, touched: map[string]bool{}}
 	t.tasks[id] = c
 	t.order = append(t.order, id)
 	return c
@@ -84,7 +83,7 @@ func (t *turn) announced(ctx context.Context, row *task.Task) {
 		t.fresh(ctx, row.ID)
 		return
 	}
-	v := &view{task.View{Task: *row, Work: map[string]task.Work{}}}
+	v := &view{task.View{Task: *row, Work: task.Rows{}}}
 	var err error
 	if v.Plan, err = t.planOf(ctx, row); err != nil {
 		t.parts.Log.Warn("flow not read", "task", row.ID, "err", err)
@@ -176,12 +175,11 @@ func (p *Parts) planOf(ctx context.Context, t *task.Task) (*flow.Plan, error) {
 
 // row gives the row of a change to work on, and whether it is there.
 func (c *change) row(id string) (task.Work, bool) {
-	w, ok := c.now.Work[id]
-	return w, ok
+	return c.now.Work.Get(id)
 }
 
 func (c *change) set(w task.Work) {
-	c.now.Work[w.ID] = w
+	c.now.Work.Put(w)
 	c.touched[w.ID] = true
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -54,13 +55,15 @@ func (g *Gateway) stream(r *http.Request, tenant string, out *eventWriter, live 
 	for !over && out.err == nil {
 		select {
 		case raw := <-live:
-			var e api.Event
-			if json.Unmarshal(raw, &e) != nil {
-				continue
-			}
-			out.send(e.Type, raw)
-			if e.Type == "task" && e.State.Final() {
-				over = g.snapshot(r, tenant, out)
+			for line := range bytes.Lines(raw) {
+				var e api.Event
+				if json.Unmarshal(line, &e) != nil {
+					continue
+				}
+				out.send(e.Type, bytes.TrimRight(line, "\n"))
+				if e.Type == "task" && e.State.Final() {
+					over = g.snapshot(r, tenant, out)
+				}
 			}
 		case <-again.C:
 			over = g.snapshot(r, tenant, out)

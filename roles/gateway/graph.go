@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -59,13 +58,14 @@ func (g *Gateway) progress(ctx context.Context, id string, running map[string]bo
 	}
 	heard := make(chan api.Event, 256)
 	sub, err := g.parts.Queue.Subscribe(ctx, job.SubjectEvents+id, "", func(_ context.Context, m queue.Message) {
-		var e api.Event
-		if json.Unmarshal(m.Data, &e) != nil || e.Type != "progress" || e.Progress == nil {
-			return
-		}
-		select {
-		case heard <- e:
-		default: // it will be said again
+		for e := range api.EventsIn(m.Data) {
+			if e.Type != "progress" || e.Progress == nil {
+				continue
+			}
+			select {
+			case heard <- e:
+			default: // it will be said again
+			}
 		}
 	})
 	if err != nil {

@@ -39,13 +39,11 @@ func (g *Gateway) view(r *http.Request, t *task.Task) (api.Task, error) {
 		return api.Task{}, err
 	}
 	out := api.TaskOf(t)
-	byID := make(map[string]task.Work, len(work))
 	for i := range work {
 		out.Work = append(out.Work, api.WorkOf(&work[i]))
-		byID[work[i].ID] = work[i]
 	}
 	if t.State.Final() {
-		out.Figures = task.FiguresOf(t, byID)
+		out.Figures = task.FiguresOf(t, task.RowsOf(work...))
 	}
 	return out, nil
 }

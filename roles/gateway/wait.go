@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -54,9 +53,10 @@ func (g *Gateway) ended(id string) {
 func (g *Gateway) overhear(ctx context.Context, id string) (waiter, func(), error) {
 	w := make(waiter, 1)
 	sub, err := g.parts.Queue.Subscribe(ctx, job.SubjectEvents+id, "", func(_ context.Context, m queue.Message) {
-		var e api.Event
-		if json.Unmarshal(m.Data, &e) == nil && e.Type == "task" && e.State.Final() {
-			w.look()
+		for e := range api.EventsIn(m.Data) {
+			if e.Type == "task" && e.State.Final() {
+				w.look()
+			}
 		}
 	})
 	if err != nil {

@@ -44,10 +44,8 @@ ALTER TABLE flows ADD COLUMN author TEXT NOT NULL DEFAULT '';
 
 DROP INDEX work_ready;
 CREATE INDEX work_ready ON work (pool, tenant, priority, due, id) WHERE state = 'ready';
-CREATE INDEX work_running ON work (trace) WHERE state = 'running';
 
 -- +goose Down
-DROP INDEX work_running;
 DROP INDEX work_ready;
 CREATE INDEX work_ready ON work (pool, priority, id) WHERE state = 'ready';
 ALTER TABLE flows DROP COLUMN author;

@@ -141,7 +141,7 @@ func (b *bench) row(id string) task.Work {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	w, ok := v.Work[id]
+	w, ok := v.Work.Get(id)
 	if !ok {
 		b.t.Fatalf("%s is not there", id)
 	}

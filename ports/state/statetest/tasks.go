@@ -110,7 +110,7 @@ func testRoundTrip(t *testing.T, b *bench) {
 	if diff := cmp.Diff(tk, v.Task); diff != "" {
 		t.Errorf("task (-written +read):\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]task.Work{full.ID: full, bare.ID: bare}, v.Work); diff != "" {
+	if diff := cmp.Diff(task.RowsOf(full, bare), v.Work); diff != "" {
 		t.Errorf("work (-written +read):\n%s", diff)
 	}
 	full.LostBy, full.Outputs, full.Facts, full.Error = nil, nil, nil, nil
