@@ -38,6 +38,9 @@ type Decider struct {
 	// Inline are functions the controller itself evaluates, from facts only.
 	Inline map[string]Inline
 	Place  Place
+	// Learned corrects the prices functions declare. A decision's prices are kept
+	// in its rows, so it may be replaced between two decisions.
+	Learned map[PriceKey]Learned
 }
 
 // Place names where the platform keeps what flows produce.

@@ -57,13 +57,13 @@ func (r *round) rows(c *flow.Component) ([]Work, error) {
 	}
 	spec := f.Spec()
 	w.Fn, w.FnVersion, w.Pool = spec.Name, spec.Version, spec.Pool
-	w.Price = f.Price(params, r.infos(inputs))
 	base := job.Job{
 		Fn: spec.Name, Version: spec.Version,
 		Params: params, Inputs: inputs, Out: r.place(c), Async: c.Async,
 		PreDownload: t.Request.Extra.PreDownload != nil && *t.Request.Extra.PreDownload,
 		Traceparent: t.Traceparent,
 	}
+	r.priced(&w, f, &base)
 	if name == job.Publish {
 		if base.Out.Final, err = targets(t.Request.Outputs, inputs); err != nil {
 			return nil, err
@@ -77,7 +77,7 @@ func (r *round) rows(c *flow.Component) ([]Work, error) {
 			return nil, err
 		}
 		if base.Part.Stream == fn.Sound {
-			w.Price = soundPrice(w.Price)
+			w.Price, w.Declared, w.Kind = soundPrice(w.Price), 0, media.Audio
 		}
 	}
 	w.Timeout = deadline(spec, w)
@@ -143,7 +143,7 @@ func (r *round) fanOut(c *flow.Component, w Work, base job.Job) ([]Work, error) 
 		total += p.Frames + p.DropHead + p.DropTail
 	}
 	event := w
-	event.State, event.Price = Waiting, fn.Price{}
+	event.State, event.Price, event.Declared = Waiting, fn.Price{}, 0
 	rows := []Work{event}
 	for i := range parts {
 		s := w
@@ -151,6 +151,7 @@ func (r *round) fanOut(c *flow.Component, w Work, base job.Job) ([]Work, error) 
 		if total > 0 {
 			share := float64(parts[i].Frames+parts[i].DropHead+parts[i].DropTail) / float64(total)
 			s.Price.CPUSeconds *= share
+			s.Declared *= share
 		}
 		s.Price.Cores = 1
 		s.Timeout = deadline(spec, s)

@@ -109,9 +109,14 @@ func (s *Store) Deliveries(ctx context.Context, taskID string) ([]Delivery, erro
 	return all, classify("state.deliveries", err)
 }
 
-// Traces lists a task's ended attempts, oldest first.
+// Traces lists a task's ended attempts, oldest first. Those that succeeded stand
+// in the rows of their work; only the others have rows of their own.
 func (s *Store) Traces(ctx context.Context, taskID string) ([]Trace, error) {
-	rows, err := s.query(ctx, `SELECT `+traceColumns+` FROM traces WHERE task_id = ? ORDER BY ended_at, id`, taskID)
+	rows, err := s.query(ctx, `SELECT `+traceColumns+` FROM traces WHERE task_id = ?
+ UNION ALL
+ SELECT trace, id, task_id, attempt, worker, 'succeeded', NULL, usage, started_at, ended_at FROM work
+ WHERE task_id = ? AND state = 'succeeded' AND trace <> '' AND NOT EXISTS (SELECT 1 FROM traces WHERE traces.id = work.trace)
+ ORDER BY 10, 1`, taskID, taskID)
 	all, err := collect(rows, err, scanTrace)
 	return all, classify("state.traces", err)
 }

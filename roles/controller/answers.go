@@ -55,7 +55,7 @@ func (t *turn) answer(ctx context.Context, a *answer) {
 		t.outside(c, w)
 		return
 	}
-	ended := state.Trace{
+	ended := &state.Trace{
 		ID: w.Trace, WorkID: w.ID, TaskID: taskID, Attempt: w.Attempt, Worker: w.Worker,
 		StartedAt: w.StartedAt, EndedAt: t.now,
 	}
@@ -63,7 +63,8 @@ func (t *turn) answer(ctx context.Context, a *answer) {
 	case a.Outcome != nil:
 		w = w.Done(t.now)
 		w.Outputs, w.Facts, w.Usage = a.Outcome.Outputs, a.Outcome.Facts, a.Outcome.Usage
-		ended.Outcome, ended.Usage = "succeeded", a.Outcome.Usage
+		ended = nil // the row itself says it
+		t.learn(&w)
 	case c.now.Task.Ending != "":
 		w = w.Cancel(t.now)
 		ended.Outcome = "canceled"
@@ -85,7 +86,9 @@ func (t *turn) answer(ctx context.Context, a *answer) {
 				fault.Message, w.NotBefore.Sub(t.now).Round(time.Millisecond)), t.now)
 		}
 	}
-	c.traces = append(c.traces, ended)
+	if ended != nil {
+		c.traces = append(c.traces, *ended)
+	}
 	c.set(w)
 }
 

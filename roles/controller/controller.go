@@ -72,14 +72,15 @@ type Parts struct {
 
 // Controller is the role. Create it with New, run it once.
 type Controller struct {
-	cfg    Config
-	parts  Parts
-	inbox  chan message
-	duties *duties
-	views  map[string]*view
-	plans  map[string]*flow.Plan
-	market        // what the holder of the matching duty keeps
-	cursor string // of the reaper, among live tasks
+	cfg     Config
+	parts   Parts
+	inbox   chan message
+	duties  *duties
+	views   map[string]*view
+	plans   map[string]*flow.Plan
+	lessons map[task.PriceKey]task.Learned // learned since the last tick
+	market                                 // what the holder of the matching duty keeps
+	cursor  string                         // of the reaper, among live tasks
 
 	consuming *errgroup.Group // goroutines that take answers
 
@@ -130,7 +131,8 @@ func New(cfg Config, parts Parts) *Controller {
 	}
 	c := &Controller{
 		cfg: cfg, parts: parts, inbox: make(chan message, 4096), views: map[string]*view{}, plans: map[string]*flow.Plan{},
-		market: newMarket(),
+		lessons: map[task.PriceKey]task.Learned{},
+		market:  newMarket(),
 	}
 	c.duties = newDuties(c)
 	return c
@@ -194,6 +196,7 @@ func (c *Controller) handle(ctx context.Context, batch []message) {
 			c.send(ctx, m.status, c.status(ctx))
 		case m.tick:
 			c.duties.renew(ctx)
+			c.study(ctx)
 			t.reap(ctx)
 		case m.task != nil:
 			t.announced(ctx, m.task)

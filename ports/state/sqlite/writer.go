@@ -3,14 +3,24 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	sqldriver "database/sql/driver"
 
+	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/ports/state/driver"
 )
 
-// writer is a connection with its prepared statements, which live as long.
+// writer is a connection with its prepared statements, which live as long. It
+// speaks to the driver below database/sql, whose care for pools and contexts
+// costs as much as a small statement does.
 type writer struct {
 	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
+	stmts map[string]statement
+	args  []sqldriver.NamedValue // reused
+}
+
+type statement interface {
+	sqldriver.Stmt
+	sqldriver.StmtExecContext
 }
 
 // Writer implements driver.Driver.
@@ -19,38 +29,66 @@ func (d *db) Writer(ctx context.Context) (driver.Writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &writer{conn: conn, stmts: map[string]*sql.Stmt{}}, nil
+	return &writer{conn: conn, stmts: map[string]statement{}}, nil
 }
 
 func (w *writer) Run(ctx context.Context, statements []driver.Statement) ([]int64, error) {
-	if _, err := w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return nil, err
-	}
 	affected := make([]int64, 0, len(statements))
-	for _, s := range statements {
-		n, err := w.exec(ctx, s.SQL, s.Args...)
-		if err != nil {
-			return affected, err
+	err := w.conn.Raw(func(conn any) error {
+		if _, err := w.exec(ctx, conn, "BEGIN IMMEDIATE", nil); err != nil {
+			return err
 		}
-		affected = append(affected, n)
+		for i := range statements {
+			n, err := w.exec(ctx, conn, statements[i].SQL, statements[i].Args)
+			if err != nil {
+				return err
+			}
+			affected = append(affected, n)
+		}
+		return nil
+	})
+	if err != nil && len(affected) == 0 {
+		affected = nil
 	}
-	return affected, nil
+	return affected, err
 }
 
-func (w *writer) exec(ctx context.Context, query string, args ...any) (int64, error) {
+func (w *writer) exec(ctx context.Context, conn any, query string, args []any) (int64, error) {
 	stmt, ok := w.stmts[query]
 	if !ok {
-		var err error
-		if stmt, err = w.conn.PrepareContext(ctx, query); err != nil {
+		prepared, err := conn.(sqldriver.ConnPrepareContext).PrepareContext(ctx, query)
+		if err != nil {
 			return 0, err
+		}
+		if stmt, ok = prepared.(statement); !ok {
+			return 0, errs.New(errs.Internal, "sqlite", "the driver has no ExecContext")
 		}
 		w.stmts[query] = stmt
 	}
-	result, err := stmt.ExecContext(ctx, args...)
+	w.args = w.args[:0]
+	for i, a := range args {
+		v, err := value(a)
+		if err != nil {
+			return 0, err
+		}
+		w.args = append(w.args, sqldriver.NamedValue{Ordinal: i + 1, Value: v})
+	}
+	result, err := stmt.ExecContext(ctx, w.args)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+// value is what the driver takes for an argument.
+func value(a any) (sqldriver.Value, error) {
+	switch v := a.(type) {
+	case string, int64, float64, nil:
+		return v, nil
+	case int:
+		return int64(v), nil
+	}
+	return sqldriver.DefaultParameterConverter.ConvertValue(a)
 }
 
 func (w *writer) End(ctx context.Context, commit bool) error {
@@ -58,8 +96,10 @@ func (w *writer) End(ctx context.Context, commit bool) error {
 	if commit {
 		end = "COMMIT"
 	}
-	_, err := w.exec(ctx, end)
-	return err
+	return w.conn.Raw(func(conn any) error {
+		_, err := w.exec(ctx, conn, end, nil)
+		return err
+	})
 }
 
 func (w *writer) Close() error {

@@ -1,0 +1,124 @@
+package task
+
+import (
+	"time"
+
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/core/media"
+)
+
+// Size classes: which machines work goes to. A worker says which it takes.
+const (
+	Small  = "small"  // up to 10 CPU seconds and 1 GiB: images, looks at files
+	Medium = "medium" // up to 10 CPU minutes and 4 GiB
+	Large  = "large"
+)
+
+func sizeOf(p fn.Price) string {
+	switch {
+	case p.CPUSeconds <= 10 && p.Memory <= 1<<30:
+		return Small
+	case p.CPUSeconds <= 600 && p.Memory <= 4<<30:
+		return Medium
+	}
+	return Large
+}
+
+// classOf names the resolution of the primary input, under which prices are
+// learned: the class whose height (of a portrait video: width) it does not
+// exceed. Empty where nothing is known.
+func classOf(info *media.Info) string {
+	if info == nil {
+		return ""
+	}
+	w, h := 0, 0
+	if v := info.MainVideo(); v != nil {
+		w, h = v.DisplaySize()
+	} else if info.Image != nil {
+		w, h = info.Image.Width, info.Image.Height
+	} else {
+		return string(info.Kind)
+	}
+	short := min(w, h)
+	for _, c := range []struct {
+		lines int
+		name  string
+	}{{480, "480p"}, {540, "540p"}, {720, "720p"}, {1080, "1080p"}, {1440, "2k"}, {2160, "4k"}, {4320, "8k"}} {
+		if short <= c.lines {
+			return c.name
+		}
+	}
+	return "over8k"
+}
+
+// kindOf is the kind of the primary input, as far as it is known before anybody
+// has looked at it: from its facts, else from what the caller says, else from
+// what its slot takes if that is one kind.
+func kindOf(spec *fn.Spec, inputs []job.Input) media.Kind {
+	if len(inputs) == 0 {
+		return ""
+	}
+	in := &inputs[0]
+	switch slot := spec.Slot(in.Slot); {
+	case in.Facts != nil:
+		return in.Facts.Kind
+	case in.Ref.Type != "":
+		return media.Kind(in.Ref.Type)
+	case slot != nil && len(slot.Kinds) == 1:
+		return slot.Kinds[0]
+	}
+	return ""
+}
+
+// PriceKey names what prices are learned for.
+type PriceKey struct {
+	Fn    string `json:"fn"`    // name@version
+	Class string `json:"class"` // of the primary input's resolution; empty = unknown
+}
+
+// Learned is what attempts really took, against what was declared.
+type Learned struct {
+	N        int64     `json:"n"`        // attempts; the older they are the less they count
+	Declared float64   `json:"declared"` // CPU seconds, summed
+	Actual   float64   `json:"actual"`   // CPU seconds, summed
+	Memory   int64     `json:"memory"`   // bytes, the most seen
+	At       time.Time `json:"at"`
+}
+
+// Bounds of a correction: fewer attempts prove nothing, and media of one class
+// differ, so that a price is never thrown over altogether.
+const (
+	enough   = 5
+	farthest = 8
+)
+
+// Correct returns a declared price as experience corrects it.
+func (l Learned) Correct(p fn.Price) fn.Price {
+	if l.N < enough {
+		return p
+	}
+	if l.Declared > 0 && l.Actual > 0 {
+		p.CPUSeconds *= min(max(l.Actual/l.Declared, 1.0/farthest), farthest)
+	}
+	if l.Memory > 0 && p.Memory > 0 {
+		p.Memory = min(max(l.Memory+l.Memory/4, p.Memory/farthest), p.Memory*farthest)
+	}
+	return p
+}
+
+// priced fills in what matching looks at.
+func (r *round) priced(w *Work, f fn.Function, base *job.Job) {
+	spec, t := f.Spec(), &r.step.Task
+	w.Price = f.Price(base.Params, r.infos(base.Inputs))
+	w.Declared = w.Price.CPUSeconds
+	w.Kind = kindOf(spec, base.Inputs)
+	if len(base.Inputs) > 0 {
+		w.Class = classOf(base.Inputs[0].Facts)
+	}
+	w.Price = r.Learned[PriceKey{spec.Name + "@" + spec.Version, w.Class}].Correct(w.Price)
+	w.Size = sizeOf(w.Price)
+	if t.Request.Extra.Deadline > 0 {
+		w.Due = time.UnixMilli(t.Request.Extra.Deadline)
+	}
+}

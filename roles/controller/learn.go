@@ -1,0 +1,39 @@
+package controller
+
+import (
+	"context"
+
+	"github.com/mediafn/mediafn/core/task"
+)
+
+// learn notes what an attempt that succeeded took, if its price was declared.
+func (c *Controller) learn(w *task.Work) {
+	if w.Declared <= 0 || w.Usage.CPUSeconds <= 0 {
+		return
+	}
+	key := task.PriceKey{Fn: w.Fn + "@" + w.FnVersion, Class: w.Class}
+	l := c.lessons[key]
+	l.N++
+	l.Declared += w.Declared
+	l.Actual += w.Usage.CPUSeconds
+	l.Memory = max(l.Memory, w.Usage.MaxMemory)
+	c.lessons[key] = l
+}
+
+// study shares what was learned with the other controllers, and learns from
+// them.
+func (c *Controller) study(ctx context.Context) {
+	if len(c.lessons) > 0 {
+		if err := c.parts.Store.Learn(ctx, c.lessons); err != nil {
+			c.parts.Log.Warn("prices not kept", "err", err)
+			return // they are kept with the next ones
+		}
+		clear(c.lessons)
+	}
+	known, err := c.parts.Store.Prices(ctx)
+	if err != nil {
+		c.parts.Log.Warn("prices not read", "err", err)
+		return
+	}
+	c.parts.Decider.Learned = known
+}
