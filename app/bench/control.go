@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/mediafn/mediafn/app"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/task"
@@ -40,23 +38,27 @@ type ControlReport struct {
 
 // ShapeReport is what one shape of task gave. Rates are per second.
 type ShapeReport struct {
-	Shape          string          `json:"shape"`
-	What           string          `json:"what"`
-	Tasks          int             `json:"tasks"`
-	Units          int             `json:"units_per_task"` // components or segments
-	Clients        int             `json:"clients"`
-	OfferedRate    float64         `json:"offered_per_second,omitempty"`
-	AcceptedRate   float64         `json:"accepted_per_second"`
-	CompletedRate  float64         `json:"completed_per_second"`
-	UnitRate       float64         `json:"units_per_second"`
-	DoneSeconds    float64         `json:"done_seconds"`
-	Accept         Latency         `json:"accept"`
-	End            *Latency        `json:"end_to_end,omitempty"` // where load is offered by the clock
-	Callbacks      *CallbackReport `json:"callbacks,omitempty"`
-	ReferenceRate  float64         `json:"reference_per_second"` // tasks whose rows alone are written
-	Ratio          float64         `json:"ratio"`                // completed ÷ reference
-	CPUPerTaskMs   float64         `json:"cpu_per_task_ms"`
-	MaxResidentMiB float64         `json:"max_resident_mib"`
+	Shape         string          `json:"shape"`
+	What          string          `json:"what"`
+	Tasks         int             `json:"tasks"`
+	Units         int             `json:"units_per_task"` // components or segments
+	Clients       int             `json:"clients"`
+	OfferedRate   float64         `json:"offered_per_second,omitempty"`
+	AcceptedRate  float64         `json:"accepted_per_second"`
+	CompletedRate float64         `json:"completed_per_second"`
+	UnitRate      float64         `json:"units_per_second"`
+	DoneSeconds   float64         `json:"done_seconds"`
+	Accept        Latency         `json:"accept"`
+	End           *Latency        `json:"end_to_end,omitempty"` // where load is offered by the clock
+	Callbacks     *CallbackReport `json:"callbacks,omitempty"`
+	ReferenceRate float64         `json:"reference_per_second,omitempty"` // tasks whose rows alone are written
+	// ReferenceAccept is how long writing a request's row takes, offered by the
+	// same clock.
+	ReferenceAccept *Latency `json:"reference_accept,omitempty"`
+	// Ratio is completed ÷ reference; by the clock, accept's median ÷ reference's.
+	Ratio          float64 `json:"ratio"`
+	CPUPerTaskMs   float64 `json:"cpu_per_task_ms"`
+	MaxResidentMiB float64 `json:"max_resident_mib"`
 }
 
 // CallbackReport tells of the tasks that had a callback.
@@ -123,26 +125,31 @@ type control struct {
 
 func (b *control) flows() string { return filepath.Join(b.dir, "flows") }
 
-// start opens a mediafn with the given roles and runs it until stop is called.
-func (b *control) start(ctx context.Context, name string, roles ...string) (a *app.App, stop func() error, err error) {
-	a, err = app.Open(ctx, app.Config{
+// with opens a mediafn with the given roles and runs it while do does. If the
+// mediafn ends before do does, do's context ends too.
+func (b *control) with(ctx context.Context, name string, roles []string, do func(context.Context, *app.App) error) error {
+	a, err := app.Open(ctx, app.Config{
 		Data: filepath.Join(b.dir, name), Listen: "127.0.0.1:0", Roles: roles, State: b.o.State, Queue: b.o.Queue,
 		Flows: b.flows(), EgressAllow: []string{"127.0.0.1"}, Most: 256, Lease: 15 * time.Second, Tick: time.Second, Grace: 10 * time.Second,
 	}, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})))
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	running, end := context.WithCancel(ctx)
-	var group errgroup.Group
-	group.Go(func() error { return a.Run(running) })
-	return a, func() error {
+	ended := make(chan error, 1)
+	go func() {
+		ended <- a.Run(running)
 		end()
-		err := group.Wait()
-		if e := a.Close(); err == nil {
-			err = e
-		}
-		return err
-	}, nil
+	}()
+	err = do(running, a)
+	end()
+	if e := <-ended; e != nil { // then it is why do failed
+		err = e
+	}
+	if e := a.Close(); err == nil {
+		err = e
+	}
+	return err
 }
 
 func (b *control) shape(ctx context.Context, s *shape) (r *ShapeReport, err error) {
@@ -151,18 +158,17 @@ func (b *control) shape(ctx context.Context, s *shape) (r *ShapeReport, err erro
 		tasks = s.tasks
 	}
 	r = &ShapeReport{Shape: s.name, What: s.what, Tasks: tasks, Units: s.units(), Clients: b.o.Clients, OfferedRate: b.o.Rate}
-	if r.ReferenceRate, err = reference(ctx, s, b.run, filepath.Join(b.dir, "reference-"+s.name), tasks, b.o); err != nil {
+	if err := b.reference(ctx, s, r); err != nil {
 		return nil, errs.Wrap("reference", err)
 	}
-	a, stop, err := b.start(ctx, s.name, "gateway", "controller", "worker", "results")
-	if err != nil {
-		return nil, err
+	err = b.with(ctx, s.name, []string{"gateway", "controller", "worker", "results"}, func(ctx context.Context, a *app.App) error {
+		return b.measure(ctx, a, s, r)
+	})
+	if r.ReferenceAccept != nil {
+		r.Ratio = r.Accept.P50 / r.ReferenceAccept.P50
+	} else {
+		r.Ratio = r.CompletedRate / r.ReferenceRate
 	}
-	err = b.measure(ctx, a, s, r)
-	if e := stop(); err == nil {
-		err = e
-	}
-	r.Ratio = r.CompletedRate / r.ReferenceRate
 	return r, err
 }
 
@@ -190,7 +196,7 @@ func (b *control) measure(ctx context.Context, a *app.App, s *shape, r *ShapeRep
 		return err
 	}
 	r.AcceptedRate = float64(r.Tasks) / time.Since(l.began).Seconds()
-	if err := poll(ctx, 5*time.Millisecond, func() (bool, error) { return idle(ctx, a) }); err != nil {
+	if err := poll(ctx, 20*time.Millisecond, func() (bool, error) { return idle(ctx, a) }); err != nil {
 		return err
 	}
 	r.DoneSeconds = time.Since(l.began).Seconds()

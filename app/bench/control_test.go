@@ -54,6 +54,9 @@ func TestControlByTheClock(t *testing.T) {
 	if s.OfferedRate != 200 || s.AcceptedRate > 220 { // the last is due after 195 ms
 		t.Errorf("offered %.0f/s, accepted %.0f/s", s.OfferedRate, s.AcceptedRate)
 	}
+	if s.ReferenceAccept == nil || s.ReferenceAccept.P50 <= 0 || s.Ratio <= 0 || s.ReferenceRate != 0 {
+		t.Errorf("reference %+v, ratio %g", s.ReferenceAccept, s.Ratio)
+	}
 	if s.End == nil || s.End.P50 < s.Accept.P50 || s.Callbacks.End == nil || s.Callbacks.End.P99 < s.Accept.P50 || s.Callbacks.Expected != 40 {
 		t.Errorf("%+v, end %+v, callbacks %+v", s.Accept, s.End, s.Callbacks)
 	}

@@ -65,6 +65,7 @@ func (l *load) closed(ctx context.Context) error {
 				return err
 			}
 			defer c.close()
+			defer context.AfterFunc(ctx, c.close)() // nobody may be there to answer any more
 			for i := int(next.Add(1)) - 1; i < l.tasks && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
 				body, err := l.body(i)
 				if err != nil {
@@ -96,47 +97,54 @@ func (l *load) open(ctx context.Context) error {
 		defer c.close()
 		idle <- c
 	}
-	gap := time.Duration(float64(time.Second) / l.rate)
 	l.began = time.Now()
-	sending, ctx := errgroup.WithContext(ctx)
+	return byClock(ctx, l.rate, l.began, l.due, func(ctx context.Context, i int) error {
+		var c *caller
+		select {
+		case c = <-idle:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		body, err := l.body(i)
+		if err != nil {
+			return err
+		}
+		stop := context.AfterFunc(ctx, c.close)
+		answer, err := c.post(body)
+		stop()
+		if err != nil {
+			return err
+		}
+		l.took[i] = time.Since(l.due[i])
+		var said api.Response
+		if err := json.Unmarshal(answer, &said); err != nil {
+			return err
+		}
+		l.ids[i] = said.TaskID
+		idle <- c
+		return nil
+	})
+}
+
+// byClock starts one do for each of due, so many a second, filling in when
+// each was due, and waits for all of them.
+func byClock(ctx context.Context, rate float64, began time.Time, due []time.Time, do func(ctx context.Context, i int) error) error {
+	doing, ctx := errgroup.WithContext(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for i := range l.tasks {
-		l.due[i] = l.began.Add(time.Duration(i) * gap)
-		if wait := time.Until(l.due[i]); wait > 0 {
+	for i := range due {
+		due[i] = began.Add(time.Duration(float64(i) / rate * float64(time.Second)))
+		if wait := time.Until(due[i]); wait > 0 {
 			timer.Reset(wait)
 			select {
 			case <-timer.C:
 			case <-ctx.Done():
-				return sending.Wait()
+				return doing.Wait()
 			}
 		}
-		sending.Go(func() error {
-			var c *caller
-			select {
-			case c = <-idle:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			body, err := l.body(i)
-			if err != nil {
-				return err
-			}
-			answer, err := c.post(body)
-			if err != nil {
-				return err
-			}
-			l.took[i] = time.Since(l.due[i])
-			var said api.Response
-			if err := json.Unmarshal(answer, &said); err != nil {
-				return err
-			}
-			l.ids[i] = said.TaskID
-			idle <- c
-			return nil
-		})
+		doing.Go(func() error { return do(ctx, i) })
 	}
-	return sending.Wait()
+	return doing.Wait()
 }
 
 // until gives how long after it was due each task reached something, where

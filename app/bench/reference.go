@@ -14,13 +14,12 @@ import (
 	"github.com/mediafn/mediafn/ports/state"
 )
 
-// reference commits what has to be in the rows for tasks of a shape, by as
-// many callers as the benchmark has clients, and does nothing else: the task,
-// then each round of its components as they begin, with the end of the round
-// before and its traces, then the end. Rates are tasks a second.
-func reference(ctx context.Context, s *shape, run, dir string, tasks int, o ControlOptions) (float64, error) {
+// reference writes rows into a database of the same kind and does nothing
+// else, by as many callers as the benchmark has clients.
+func (b *control) reference(ctx context.Context, s *shape, r *ShapeReport) error {
+	dir := filepath.Join(b.dir, "reference-"+s.name)
 	cfg := app.Config{
-		Data: dir, State: o.State, Queue: "mem", Roles: []string{"results"}, // opens the database, and is not run
+		Data: dir, State: b.o.State, Queue: "mem", Roles: []string{"results"}, // opens the database, and is not run
 		Most: 1, Lease: time.Minute, Tick: time.Second,
 	}
 	if cfg.State == "" {
@@ -28,21 +27,52 @@ func reference(ctx context.Context, s *shape, run, dir string, tasks int, o Cont
 	}
 	a, err := app.Open(ctx, cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { _ = a.Close() }()
+	if b.o.Rate > 0 {
+		r.ReferenceAccept, err = b.inserts(ctx, s, a.Store(), min(r.Tasks, int(5*b.o.Rate)))
+		return err
+	}
 	began := time.Now()
-	err = each(ctx, tasks, o.Clients, func(i int) error { return s.rows(ctx, a.Store(), run, i) })
-	return float64(tasks) / time.Since(began).Seconds(), err
+	err = each(ctx, r.Tasks, b.o.Clients, func(i int) error { return s.rows(ctx, a.Store(), b.run, i) })
+	r.ReferenceRate = float64(r.Tasks) / time.Since(began).Seconds()
+	return err
 }
 
-// rows writes one task from its beginning to its end.
-func (s *shape) rows(ctx context.Context, store *state.Store, run string, i int) error {
-	now := time.Now()
+// inserts writes the row of a request at the pace requests are offered, and
+// ends these tasks when all are measured.
+func (b *control) inserts(ctx context.Context, s *shape, store *state.Store, n int) (*Latency, error) {
+	due, took, tasks := make([]time.Time, n), make([]time.Duration, n), make([]task.Task, n)
+	err := byClock(ctx, b.o.Rate, time.Now(), due, func(ctx context.Context, i int) (err error) {
+		tasks[i], err = s.submit(ctx, store, b.run, i)
+		took[i] = time.Since(due[i])
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	all := latency(took)
+	return &all, each(ctx, n, b.o.Clients, func(i int) error {
+		tasks[i].State, tasks[i].EndedAt = task.Succeeded, time.Now()
+		return store.Apply(ctx, []state.Change{{Task: &tasks[i]}})[0]
+	})
+}
+
+func (s *shape) submit(ctx context.Context, store *state.Store, run string, i int) (task.Task, error) {
 	t, _, err := store.Submit(ctx, task.Task{
-		ID: task.NewID(), Tenant: "default", Flow: "reference", FlowVer: "1", CreatedAt: now,
+		ID: task.NewID(), Tenant: "default", Flow: "reference", FlowVer: "1", CreatedAt: time.Now(),
 		Request: task.Request{MsgID: fmt.Sprintf("reference-%s-%s-%d", run, s.name, i), Cmd: s.cmd, Priority: 5, Params: s.params},
 	})
+	return t, err
+}
+
+// rows writes what has to be written for one task: its row, then each round of
+// its components as they begin, with the end of the round before and its
+// traces, then the end.
+func (s *shape) rows(ctx context.Context, store *state.Store, run string, i int) error {
+	now := time.Now()
+	t, err := s.submit(ctx, store, run, i)
 	if err != nil {
 		return err
 	}

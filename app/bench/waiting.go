@@ -36,16 +36,10 @@ type WaitingMemory struct {
 
 // waiting queues tasks while no worker is there.
 func (b *control) waiting(ctx context.Context) (*WaitingReport, error) {
-	a, stop, err := b.start(ctx, "waiting", "gateway", "controller", "results")
-	if err != nil {
-		return nil, err
-	}
 	r := &WaitingReport{Tasks: b.o.Waiting, Clients: b.o.Clients}
-	err = b.pile(ctx, a, r)
-	if e := stop(); err == nil {
-		err = e
-	}
-	return r, err
+	return r, b.with(ctx, "waiting", []string{"gateway", "controller", "results"}, func(ctx context.Context, a *app.App) error {
+		return b.pile(ctx, a, r)
+	})
 }
 
 func (b *control) pile(ctx context.Context, a *app.App, r *WaitingReport) error {

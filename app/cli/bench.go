@@ -75,10 +75,16 @@ func printShape(out io.Writer, r *bench.ShapeReport) {
 			fmt.Fprintf(out, "                         %s\n", quantiles(*c.End))
 		}
 	}
-	fmt.Fprintf(out, `  reference  %8.0f/s   the rows of such a task alone, same kind of database, same number of callers
+	if r.ReferenceAccept != nil {
+		fmt.Fprintf(out, `  reference              %s: the row of such a request alone, offered alike
+  ratio      %8.2f     accepted ÷ reference, medians
+`, quantiles(*r.ReferenceAccept), r.Ratio)
+	} else {
+		fmt.Fprintf(out, `  reference  %8.0f/s   the rows of such a task alone, same kind of database, same number of callers
   ratio      %8.2f     completed ÷ reference
-  memory     %8.0f MiB peak
-`, r.ReferenceRate, r.Ratio, r.MaxResidentMiB)
+`, r.ReferenceRate, r.Ratio)
+	}
+	fmt.Fprintf(out, "  memory     %8.0f MiB peak\n", r.MaxResidentMiB)
 }
 
 func quantiles(l bench.Latency) string {

@@ -70,7 +70,8 @@ func (c *checker) component(comp *Component) {
 	if comp.Async && !spec.Outside {
 		c.fault("%s: %s does its work itself and can't be asynchronous", comp.Name, comp.Fn)
 	}
-	if (comp.ForEach != nil || comp.Part != nil) && spec.Slicing.Mode == fn.Whole {
+	// A function that takes no media may be run once for each of a list.
+	if (comp.ForEach != nil || comp.Part != nil) && spec.Slicing.Mode == fn.Whole && len(spec.Inputs) > 0 {
 		c.fault("%s: %s works on whole media only", comp.Name, comp.Fn)
 	}
 	kinds, known := c.slots(comp, spec)
