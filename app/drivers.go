@@ -14,6 +14,7 @@ import (
 	"github.com/mediafn/mediafn/ports/blob"
 	"github.com/mediafn/mediafn/ports/blob/file"
 	blobmem "github.com/mediafn/mediafn/ports/blob/mem"
+	"github.com/mediafn/mediafn/ports/blob/s3"
 	"github.com/mediafn/mediafn/ports/queue"
 	queuedriver "github.com/mediafn/mediafn/ports/queue/driver"
 	queuemem "github.com/mediafn/mediafn/ports/queue/mem"
@@ -127,8 +128,14 @@ func parseBlob(text string) (name string, open opener[*blob.Store], err error) {
 		return name, func(context.Context) (*blob.Store, error) { return file.Open(rest, blob.Default()) }, nil
 	case ok && scheme == "mem":
 		return name, func(context.Context) (*blob.Store, error) { return blobmem.Open(1<<30, blob.Default()) }, nil
+	case ok && scheme == "s3":
+		o, err := s3.Parse(where)
+		if err != nil {
+			return "", nil, errs.New(errs.Invalid, "config", "blobs: %s: %w", name, err)
+		}
+		return name, func(context.Context) (*blob.Store, error) { return s3.Open(o, blob.Default()) }, nil
 	}
-	return "", nil, errs.New(errs.Invalid, "config", "blobs: %q is not NAME=file:FOLDER or NAME=mem:", redact(text))
+	return "", nil, errs.New(errs.Invalid, "config", "blobs: %q is not NAME=file:FOLDER, NAME=s3://HOST?region=R or NAME=mem:", redact(text))
 }
 
 func openBlobs(ctx context.Context, c *Config) (*blob.Stores, error) {

@@ -50,3 +50,15 @@ server() {
 }
 
 server nats-server github.com/nats-io/nats-server/v2
+
+# s3: an S3 server over a folder. Not in go.mod: its dependencies are many, and
+# only the tests want it.
+s3() {
+	module=github.com/versity/versitygw version=v1.8.0
+	have=$(go version -m bin/tests/versitygw 2>/dev/null | awk '$1 == "mod" { print $2, $3 }')
+	[ "$have" = "$module $version" ] && return
+	echo "Building bin/tests/versitygw $version"
+	GOFLAGS=-buildvcs=false GOBIN="$PWD/bin/tests" CGO_ENABLED=0 go install "$module/cmd/versitygw@$version"
+}
+
+s3

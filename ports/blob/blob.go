@@ -74,7 +74,8 @@ func New(d driver.Store, cfg Config) (*Store, error) {
 // Get opens length bytes of an object from offset on; length < 0 means to the
 // end, and a range that reaches past the end is cut there. The Attr describes the
 // whole object. The reader must be closed, ends when ctx does, and shows one
-// version whatever happens to the key meanwhile. NotFound: no such object.
+// version whatever happens to the key meanwhile; where the store breaks off, it
+// goes on at that byte of the same version. NotFound: no such object.
 // Invalid: offset is negative or at or beyond the end (0 is fine in an empty one).
 func (s *Store) Get(ctx context.Context, bucket, key string, offset, length int64) (_ io.ReadCloser, a Attr, err error) {
 	const op = "blob.get"
@@ -97,7 +98,11 @@ func (s *Store) Get(ctx context.Context, bucket, key string, offset, length int6
 		r.Close()
 		return nil, Attr{}, errs.Wrap(op, errs.InField("offset", "%d is beyond the end of %d bytes", offset, a.Size))
 	}
-	return r, a, nil
+	end := a.Size
+	if length >= 0 {
+		end = offset + min(length, a.Size-offset)
+	}
+	return &resuming{s: s, ctx: ctx, bucket: bucket, key: key, at: offset, end: end, etag: a.ETag, body: r}, a, nil
 }
 
 // Stat describes an object. NotFound: no such object.

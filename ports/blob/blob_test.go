@@ -100,6 +100,81 @@ func TestRetry(t *testing.T) {
 	})
 }
 
+// torn is a real store whose readers break off.
+type torn struct {
+	driver.Store
+	after int64 // bytes
+	times int
+	then  func() // called when one breaks off
+}
+
+func (d *torn) Get(ctx context.Context, bucket, key string, offset, length int64) (io.ReadCloser, driver.Attr, error) {
+	r, a, err := d.Store.Get(ctx, bucket, key, offset, length)
+	if err != nil || d.times == 0 {
+		return r, a, err
+	}
+	d.times--
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(io.LimitReader(r, d.after), &brokenLine{d.then}), r}, a, nil
+}
+
+type brokenLine struct{ then func() }
+
+func (b *brokenLine) Read([]byte) (int, error) {
+	if b.then != nil {
+		b.then()
+	}
+	return 0, errs.New(errs.Transient, "torn", "the line broke")
+}
+
+func TestReadersGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &torn{Store: mem.New(0)}
+		s, err := blob.New(d, blob.Default())
+		if err != nil {
+			t.Fatal(err)
+		}
+		put := func(data string) {
+			if _, err := s.Put(t.Context(), "bucket", "k", strings.NewReader(data), blob.PutOptions{Size: -1}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		read := func(offset, length int64) (string, error) {
+			r, _, err := s.Get(t.Context(), "bucket", "k", offset, length)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			b, err := io.ReadAll(r)
+			return string(b), err
+		}
+		put("0123456789")
+		// Eleven breaks, but never more than three without a byte between them.
+		for _, c := range []struct {
+			after          int64
+			times          int
+			offset, length int64
+			want           string
+		}{{1, 9, 0, -1, "0123456789"}, {2, 2, 3, 5, "34567"}, {0, 3, 0, -1, "0123456789"}, {5, 1, 3, 5, "34567"}} {
+			d.after, d.times = c.after, c.times
+			got, err := read(c.offset, c.length)
+			if got != c.want || err != nil || d.times != 0 {
+				t.Fatalf("%+v: %q, %v, %d breaks left", c, got, err, d.times)
+			}
+		}
+		d.after, d.times = 0, 4
+		if got, err := read(0, -1); got != "" || !errs.Is(err, errs.Transient) {
+			t.Fatalf("for ever torn: %q, %v", got, err)
+		}
+		d.after, d.times, d.then = 4, 1, func() { put("another one") }
+		if got, err := read(0, -1); got != "0123" || !errs.Is(err, errs.Transient) {
+			t.Fatalf("two versions are mixed: %q, %v", got, err)
+		}
+	})
+}
+
 func TestStores(t *testing.T) {
 	all := blob.NewStores()
 	if _, err := all.Get(""); !errs.Is(err, errs.Invalid) || all.Default() != "" {

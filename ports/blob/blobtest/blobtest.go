@@ -441,7 +441,7 @@ func testCopy(t *testing.T, s *blob.Store) {
 }
 
 func testReader(t *testing.T, s *blob.Store) {
-	data := strings.Repeat("0123456789", 1000)
+	data := strings.Repeat("0123456789", 100)
 	put(t, s, "r", data)
 	r, err := s.Reader(t.Context(), "bucket", "r")
 	must(t, err)
