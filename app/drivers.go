@@ -157,7 +157,8 @@ func openBlobs(ctx context.Context, c *Config) (*blob.Stores, error) {
 	return stores, nil
 }
 
-// redact hides passwords in addresses, which may be several, comma between.
+// redact hides passwords in addresses, which may be several, comma between. They
+// may hold a / that should have been percent-encoded.
 func redact(addresses string) string { return secrets.ReplaceAllString(addresses, "://…@") }
 
-var secrets = regexp.MustCompile(`://[^/?#]*@`)
+var secrets = regexp.MustCompile(`://[^,]*@`)

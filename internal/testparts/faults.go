@@ -19,7 +19,7 @@ type Fault struct {
 	Only  func(*http.Request) bool // the requests that are hit; nil = all
 	Times int                      // how many are hit; 0 = all, until Heal
 
-	Delay    time.Duration // waits before anything else, or until the client has gone
+	Delay    time.Duration // waits before anything else
 	Status   int           // answers with this status, and an S3 error of Code
 	Code     string        // "SlowDown", "InternalError" …
 	Refuse   bool          // cuts the connection before the server hears of it
@@ -48,12 +48,22 @@ func NewFaultProxy(t testing.TB, endpoint string) *FaultProxy {
 	}
 	p := &FaultProxy{Endpoint: l.Addr().String()}
 	transport := &http.Transport{DisableCompression: true}
-	server := &http.Server{Handler: p.handler(transport, endpoint)}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = server.Serve(l) }()
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	handler := p.handler(transport, endpoint)
+	server := &http.Server{
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			running.Add(1)
+			defer running.Done()
+			handler.ServeHTTP(w, r)
+		}),
+	}
+	running.Go(func() { _ = server.Serve(l) })
 	t.Cleanup(func() {
+		cancel() // ends delays: of a client that left without its body being read, net/http says nothing
 		_ = server.Close()
-		<-done
+		running.Wait()
 		transport.CloseIdleConnections()
 	})
 	return p
