@@ -40,6 +40,19 @@ func newRig(t *testing.T, server *testparts.S3Server, change func(*s3.Options)) 
 			change(o)
 		}
 	})
+	r.direct = newDirect(t, server)
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	r.put(t, "before", []byte("here")) // so that the bucket exists
+	return r
+}
+
+// newDirect is a client without anything of ours.
+func newDirect(t testing.TB, server *testparts.S3Server) *minio.Core {
+	t.Helper()
 	transport := &http.Transport{}
 	core, err := minio.NewCore(server.Endpoint, &minio.Options{
 		Creds: credentials.NewStaticV4(server.Access, server.Secret, ""), Region: "us-east-1", Transport: transport,
@@ -47,15 +60,8 @@ func newRig(t *testing.T, server *testparts.S3Server, change func(*s3.Options)) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.direct = core
-	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-		transport.CloseIdleConnections()
-	})
-	r.put(t, "before", []byte("here")) // so that the bucket exists
-	return r
+	t.Cleanup(transport.CloseIdleConnections)
+	return core
 }
 
 func (r *rig) put(t *testing.T, key string, data []byte) {

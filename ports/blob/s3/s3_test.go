@@ -3,14 +3,11 @@ package s3_test
 import (
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 
-	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 	"go.uber.org/goleak"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -116,11 +113,7 @@ func TestBuckets(t *testing.T) {
 	if err := s.Delete(t.Context(), "bucket", "k"); err != nil {
 		t.Error(err)
 	}
-	admin, err := minio.New(server.Endpoint, &minio.Options{Creds: credentials.NewStaticV4(server.Access, server.Secret, ""), Transport: &http.Transport{DisableKeepAlives: true}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := admin.RemoveBucket(t.Context(), "b-bucket"); err != nil {
+	if err := newDirect(t, server).RemoveBucket(t.Context(), "b-bucket"); err != nil {
 		t.Fatal(err)
 	}
 	if err := put(s, "bucket"); err != nil {
