@@ -93,7 +93,7 @@ func TestS3(t *testing.T) {
 // TestS3Away: a store that stays away fails the attempt for a passing reason.
 func TestS3Away(t *testing.T) {
 	server := testparts.S3(t)
-	o, err := s3.Parse(server.URL(""))
+	o, err := s3.Parse(server.URL("prefix=away-"))
 	if err != nil {
 		t.Fatal(err)
 	}
