@@ -28,7 +28,7 @@ spec:
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with $s.runtimeClassName }}
+  {{- with get $s "runtimeClassName" }}
   runtimeClassName: {{ . }}
   {{- end }}
   securityContext:
@@ -57,11 +57,14 @@ spec:
           valueFrom: {secretKeyRef: {name: {{ include "mediafn.secretName" $root }}, key: queue}}
         - name: MEDIAFN_BLOBS
           valueFrom: {secretKeyRef: {name: {{ include "mediafn.secretName" $root }}, key: blobs}}
+        {{- if and $v.flows (not $worker) }}
+        - {name: MEDIAFN_FLOWS, value: /etc/mediafn-flows}
+        {{- end }}
         {{- if eq .role "results" }}
         - name: MEDIAFN_WEBHOOK_SECRET
           valueFrom: {secretKeyRef: {name: {{ include "mediafn.secretName" $root }}, key: webhook-secret, optional: true}}
         {{- end }}
-        {{- with .env }}
+        {{- with get . "env" }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
         {{- range $name, $_ := $v.secret.env }}
@@ -101,7 +104,7 @@ spec:
       resources:
         {{- $resources := deepCopy . }}
         {{- if and $worker $s.gpu }}
-        {{- $_ := set $resources "limits" (merge (dict $s.gpuResource $s.gpu) (default (dict) $resources.limits)) }}
+        {{- $_ := set $resources "limits" (merge (dict $s.gpuResource $s.gpu) (default (dict) (get $resources "limits"))) }}
         {{- end }}
         {{- toYaml $resources | nindent 8 }}
       {{- end }}
@@ -121,7 +124,7 @@ spec:
         {{- end }}
   volumes:
     - name: data
-      emptyDir: {{ if $s.scratch }}{sizeLimit: {{ $s.scratch }}}{{ else }}{}{{ end }}
+      emptyDir: {{ with get $s "scratch" }}{sizeLimit: {{ . }}}{{ else }}{}{{ end }}
     - name: tmp
       emptyDir: {}
     {{- if not $worker }}
