@@ -9,7 +9,7 @@ values); and from workers env and limits.
 {{- $worker := eq .role "worker" -}}
 metadata:
   labels:
-    {{- include "mediafn.labels" $root | nindent 4 }}
+    {{- include "mediafn.release" $root | nindent 4 }}
     app.kubernetes.io/component: {{ .component }}
   annotations:
     {{- /* Settings are read at the start: a change of them is a rollout. */}}
