@@ -3,6 +3,7 @@ package nats
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -11,10 +12,38 @@ import (
 	"github.com/mediafn/mediafn/ports/queue/driver"
 )
 
+// Times of Declare. A cluster leaves requests unanswered where several processes
+// make the same stream at once, as at a first start of everything, and refuses
+// them while it elects: each try is short, and there are many.
+const (
+	declareTry   = 2 * time.Second
+	declarePause = 200 * time.Millisecond
+	declareAll   = 30 * time.Second
+)
+
 // Declare implements driver.Conn.
 func (c *Conn) Declare(ctx context.Context, s driver.Stream) error {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, declareAll)
+		defer cancel()
+	}
+	for {
+		err := c.declare(ctx, s)
+		if err == nil || !errs.KindOf(err).Retryable() {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(declarePause):
+		}
+	}
+}
+
+func (c *Conn) declare(ctx context.Context, s driver.Stream) error {
 	const op = "nats.declare"
-	ctx, cancel := c.within(ctx)
+	ctx, cancel := context.WithTimeout(ctx, declareTry)
 	defer cancel()
 	_, err := c.js.CreateOrUpdateStream(ctx, streamConfig(s))
 	var api *jetstream.APIError
