@@ -5,14 +5,14 @@ BIN     := bin
 PKGS    := ./...
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: run test build setup setup-test lint race fuzz chaos bench generate clean
+.PHONY: run test build setup setup-test charttest lint race fuzz chaos bench generate clean
 
 ## run: install what is missing, build, start mediafn and send it a sliced transcode of FILE
 run: build
 	@FILE="$(FILE)" KEEP="$(or $(KEEP),1)" sh scripts/run.sh
 
 ## test: install what is missing, check the code, run every suite
-test: build lint setup-test
+test: build lint setup-test charttest
 	$(GO) test -timeout 20m $(PKGS)
 
 build: setup
@@ -30,6 +30,11 @@ lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt"; exit 1; }
 	$(GO) vet $(PKGS)
 	$(GO) tool staticcheck $(PKGS)
+
+## charttest: deploy/ against what it claims; a module of its own, since it needs Helm, Kubernetes and KEDA.
+## -count=1: it reads files outside of its module, which the cache of tests does not see
+charttest:
+	cd deploy/charttest && $(GO) test -count=1 -vet=off ./...
 
 ## race: the suites under the race detector
 race: build setup-test
