@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mediafn/mediafn/app/ops"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/task"
@@ -36,6 +37,8 @@ type App struct {
 
 // parts are shared by the roles of one process.
 type parts struct {
+	observed
+
 	name    string // unique among processes that ever lived
 	store   *state.Store
 	library *library // nil without a store
@@ -80,6 +83,9 @@ func (a *App) plays(roles ...string) bool {
 
 func (a *App) open(ctx context.Context) (err error) {
 	p := &a.parts
+	if err := a.openObserved(ctx); err != nil {
+		return err
+	}
 	if a.plays("gateway") {
 		if p.listen, err = net.Listen("tcp", a.cfg.Listen); err != nil {
 			return errs.New(errs.Invalid, "listen", "%w", err)
@@ -96,8 +102,9 @@ func (a *App) open(ctx context.Context) (err error) {
 			return err
 		}
 		a.closer(p.store.Close)
+		ops.Commits(p.metrics, p.store)
 	}
-	if p.queue, err = openQueue(ctx, &a.cfg, a.component("queue")); err != nil {
+	if p.queue, err = openQueue(ctx, &a.cfg, ops.Queue(p.metrics), a.component("queue")); err != nil {
 		return err
 	}
 	a.closer(func() error {
@@ -118,6 +125,9 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.closer(func() error { p.tools.close(); return nil })
+	if p.tools.engine != nil {
+		ops.Engine(p.metrics, p.tools.engine.Stats)
+	}
 	if p.store != nil {
 		p.library = newLibrary(p.tools.menu, p.store, a.cfg.Flows, a.component("flows"))
 	}
@@ -131,6 +141,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	p.exec, err = openExecutor(&a.cfg, p, a.component("exec"))
 	if err == nil {
 		a.closer(p.exec.Close)
+		ops.Gate(p.metrics, p.exec.Stats)
 	}
 	return err
 }
@@ -168,6 +179,7 @@ func (a *App) Run(ctx context.Context) error {
 			return err
 		}
 	}
+	defer a.observe(ctx)()
 	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopInner()
 	outer, stopOuter := context.WithCancel(ctx)

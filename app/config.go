@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -45,6 +46,7 @@ type Config struct {
 	Flows     string `name:"flows" help:"Folder with flow files beside those of this build; read again on SIGHUP."`
 	PublicURL string `name:"public-url" help:"Where outside services reach the API, for their callbacks. Default: http:// and the address it listens on."`
 	Ops       string `name:"ops" help:"Address of /metrics, /healthz and /readyz for processes without a gateway, and apart from the API."`
+	Pprof     bool   `name:"pprof" help:"Serve /debug/pprof on the ops address too."`
 	OTLP      string `name:"otlp" help:"Where traces go, as http://HOST:4318. Default: nowhere."`
 
 	EgressAllow []string        `name:"egress-allow" help:"Private addresses that may be fetched: CIDR, host or host:port."`
@@ -147,6 +149,12 @@ func (c *Config) validate() error {
 	}
 	if c.Grace < 0 {
 		fault("grace", "is negative")
+	}
+	if u, err := url.Parse(c.OTLP); c.OTLP != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "") {
+		fault("otlp", "%q is not http://HOST:4318", c.OTLP)
+	}
+	if c.Pprof && c.Ops == "" {
+		fault("pprof", "needs ops: it is not served on the API's address")
 	}
 	if err := checkSecret(c.Secret); err != nil {
 		fault("webhook-secret", "%v", err)

@@ -76,7 +76,7 @@ var streams = []queue.Stream{
 	{Name: job.StreamResults, Subjects: []string{job.StreamResults + ".*"}, MaxAge: 7 * 24 * time.Hour, MaxBytes: 1 << 30, Dedup: 10 * time.Minute},
 }
 
-func openQueue(ctx context.Context, c *Config, log *slog.Logger) (*queue.Queue, error) {
+func openQueue(ctx context.Context, c *Config, observe func(string, int, time.Duration, error), log *slog.Logger) (*queue.Queue, error) {
 	dial, err := parseQueue(c, log)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func openQueue(ctx context.Context, c *Config, log *slog.Logger) (*queue.Queue, 
 		return nil, err
 	}
 	cfg := queue.Default()
-	cfg.MaxPayload = maxPayload
+	cfg.MaxPayload, cfg.Observe = maxPayload, observe
 	q, err := queue.New(conn, cfg)
 	if err != nil {
 		return nil, err

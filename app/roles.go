@@ -35,6 +35,7 @@ func runGateway(a *App, ctx context.Context) error {
 	g := gateway.New(cfg, gateway.Parts{
 		Store: a.parts.store, Queue: a.parts.queue, Blobs: a.parts.blobs, Cache: a.parts.cache, Computer: a.parts.exec, Functions: a.parts.tools.menu, Flows: a.parts.library.book,
 		Refresh: a.parts.library.refresh, Place: a.parts.place, Log: a.component("gateway"), Reached: failpoint.Reached,
+		Metrics: gateway.NewMetrics(a.parts.metrics), Tracer: a.parts.tracer, Scrape: a.scrape(),
 	})
 	return g.Run(ctx, a.parts.listen)
 }
@@ -48,6 +49,7 @@ func runController(a *App, ctx context.Context) error {
 	}
 	p := controller.Parts{
 		Store: a.parts.store, Queue: a.parts.queue, Flows: a.parts.library.book, Log: a.component("controller"), Reached: failpoint.Reached,
+		Metrics: controller.NewMetrics(a.parts.metrics, a.tenantNames()...), Tracer: a.parts.tracer,
 		Decider: task.Decider{
 			Functions: a.parts.tools.menu, Place: a.parts.place,
 			Inline: map[string]task.Inline{"slice.plan": controller.PlanSlices(a.cfg.Cores)},
@@ -70,6 +72,7 @@ func runWorker(a *App, ctx context.Context) error {
 	w := worker.New(cfg, worker.Parts{
 		Queue: a.parts.queue, Runner: a.parts.exec, Functions: a.parts.tools.menu,
 		Log: a.component("worker"), Reached: failpoint.Reached,
+		Metrics: worker.NewMetrics(a.parts.metrics), Tracer: a.parts.tracer,
 	})
 	return w.Run(ctx)
 }
@@ -83,7 +86,7 @@ func runResults(a *App, ctx context.Context) error {
 	cfg.Poll = min(cfg.Poll, 2*time.Duration(a.cfg.Tick))
 	r := results.New(cfg, results.Parts{
 		Store: a.parts.store, Queue: a.parts.queue, Sender: a.parts.egress, Log: a.component("results"),
-		Reached: failpoint.Reached,
+		Reached: failpoint.Reached, Metrics: results.NewMetrics(a.parts.metrics), Tracer: a.parts.tracer,
 	})
 	return r.Run(ctx)
 }

@@ -57,6 +57,9 @@ func (s *serveCmd) Run(ctx context.Context, std *std) (err error) {
 	if address := a.Address(); address != "" {
 		fmt.Fprintf(std.out, "mediafn listens on http://%s\n", address)
 	}
+	if address := a.OpsAddress(); address != "" {
+		fmt.Fprintf(std.out, "metrics and health on http://%s\n", address)
+	}
 	return a.Run(ctx)
 }
 
