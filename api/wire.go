@@ -112,7 +112,7 @@ func DraftOf(t *task.Task, d *task.Draft) Callback {
 	shown := *t
 	shown.Outputs, shown.Report, shown.Error, shown.State = d.Outputs, d.Facts, nil, task.Succeeded
 	c := CallbackOf(&shown, nil)
-	c.Code, c.Message = CodeDraft, d.Status
+	c.Kind, c.Code, c.Message = Draft, CodeDraft, d.Status
 	return c
 }
 

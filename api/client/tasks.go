@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -64,17 +63,8 @@ type Filter struct {
 
 // Tasks lists tasks, newest first, a page at a time.
 func (c *Client) Tasks(ctx context.Context, f Filter) (*api.Page, error) {
-	q := url.Values{}
-	for name, value := range map[string]string{"state": string(f.State), "cmd": f.Cmd, "msg_id": f.MsgID, "cursor": f.Cursor} {
-		if value != "" {
-			q.Set(name, value)
-		}
-	}
-	if f.Limit != 0 {
-		q.Set("limit", strconv.Itoa(f.Limit))
-	}
 	var page api.Page
-	return &page, c.get(ctx, call{method: http.MethodGet, path: "/v1/tasks", query: q}, &page)
+	return &page, c.get(ctx, call{method: http.MethodGet, path: "/v1/tasks", query: f.query()}, &page)
 }
 
 // Task looks at one task. NotFound: there is none of that id.
@@ -91,6 +81,34 @@ func (c *Client) Cancel(ctx context.Context, id string) (*api.Task, error) {
 // neither.
 func (c *Client) Retry(ctx context.Context, id string) (*api.Task, error) {
 	return c.task(ctx, http.MethodPost, escape("/v1/tasks/%s/retry", id))
+}
+
+// RetryPart is Retry of one component, or one slice of it, only.
+func (c *Client) RetryPart(ctx context.Context, id string, part api.Retry) (*api.Task, error) {
+	return c.change(ctx, http.MethodPost, escape("/v1/tasks/%s/retry", id), part)
+}
+
+// Prioritize changes the priority of what still waits, 0–9. Conflict: the task
+// is over.
+func (c *Client) Prioritize(ctx context.Context, id string, priority int) (*api.Task, error) {
+	return c.change(ctx, http.MethodPatch, escape("/v1/tasks/%s", id), api.Patch{Priority: &priority})
+}
+
+func (c *Client) change(ctx context.Context, method, path string, v any) (*api.Task, error) {
+	body, size, err := encoded(v)
+	if err != nil {
+		return nil, err
+	}
+	var t api.Task
+	rq := call{method: method, path: path, body: body, size: size, header: http.Header{"Content-Type": {"application/json"}}}
+	return &t, c.get(ctx, rq, &t)
+}
+
+// Graph is a task's flow as it stands. Of running work it knows how far it is,
+// if its worker says so within a moment.
+func (c *Client) Graph(ctx context.Context, id string) (*task.Graph, error) {
+	var g task.Graph
+	return &g, c.get(ctx, call{method: http.MethodGet, path: escape("/v1/tasks/%s/graph", id)}, &g)
 }
 
 func (c *Client) task(ctx context.Context, method, path string) (*api.Task, error) {

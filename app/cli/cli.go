@@ -36,7 +36,18 @@ type commands struct {
 	Tasks  tasksCmd  `cmd:"" help:"List a server's tasks."`
 	Task   taskCmd   `cmd:"" help:"Show one task."`
 	Cancel cancelCmd `cmd:"" help:"Stop a task."`
-	Retry  retryCmd  `cmd:"" help:"Start a failed or canceled task again."`
+	Retry  retryCmd  `cmd:"" help:"Start a failed or canceled task again, or a part of it."`
+
+	Priority priorityCmd `cmd:"" help:"Change how urgent a waiting task is."`
+	Results  resultsCmd  `cmd:"" help:"Take results from a tenant's result queue."`
+
+	Pools       poolsCmd       `cmd:"" help:"Show what waits in each pool, for whom, and why."`
+	Workers     workersCmd     `cmd:"" help:"Show workers, their room and load."`
+	Controllers controllersCmd `cmd:"" help:"Show controllers and their duties."`
+	Pause       pauseCmd       `cmd:"" help:"Keep a pool's work waiting."`
+	Resume      resumeCmd      `cmd:"" help:"Let a pool's work go on."`
+	Drain       drainCmd       `cmd:"" help:"Give a worker no more work."`
+	Undrain     undrainCmd     `cmd:"" help:"Give a worker work again."`
 
 	Functions functionsCmd `cmd:"" help:"List functions, or show one."`
 	Flow      flowCmd      `cmd:"" help:"Check and show flows."`

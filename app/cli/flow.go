@@ -8,6 +8,7 @@ import (
 
 	"github.com/mediafn/mediafn/app"
 	"github.com/mediafn/mediafn/app/cli/draw"
+	"github.com/mediafn/mediafn/app/cli/show"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/flow"
 )
@@ -85,7 +86,7 @@ func (f *flowShowCmd) Run(_ context.Context, std *std) error {
 	case "mermaid":
 		return draw.Mermaid(std.out, plan)
 	case "json":
-		return printJSON(std.out, draw.Values(plan))
+		return show.JSON(std.out, draw.Values(plan))
 	}
 	return draw.Text(std.out, plan)
 }

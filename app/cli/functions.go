@@ -11,6 +11,7 @@ import (
 
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/app"
+	"github.com/mediafn/mediafn/app/cli/show"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
@@ -42,7 +43,7 @@ func (f *functionsCmd) Run(_ context.Context, std *std) error {
 		case err != nil:
 			return unknown("name", "function", f.Name, menu.Names())
 		case f.JSON:
-			return printJSON(std.out, api.FunctionOf(one.Spec()))
+			return show.JSON(std.out, api.FunctionOf(one.Spec()))
 		}
 		return printFunction(std.out, one.Spec())
 	}
@@ -51,7 +52,7 @@ func (f *functionsCmd) Run(_ context.Context, std *std) error {
 		shown = append(shown, api.FunctionOf(s))
 	}
 	if f.JSON {
-		return printJSON(std.out, map[string]any{"functions": shown})
+		return show.JSON(std.out, map[string]any{"functions": shown})
 	}
 	tw := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "FUNCTION\tSIGNATURE\tSUMMARY")

@@ -17,7 +17,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
+	"github.com/mediafn/mediafn/api/client"
 	"github.com/mediafn/mediafn/app"
+	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/tools/sandbox"
 )
 
@@ -50,7 +52,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "clip": clip, "server": startServer, "clean": clean,
+			"exits": exits, "clip": clip, "server": startServer, "clean": clean, "waitworker": waitWorker, "waiting": waiting,
 		},
 	})
 }
@@ -104,6 +106,50 @@ func startServer(ts *testscript.TestScript, _ bool, _ []string) {
 		ts.Check(a.Close())
 	})
 	ts.Setenv("MEDIAFN_SERVER", "http://"+a.Address())
+}
+
+// polled asks the server until it says what a test waits for.
+func polled(ts *testscript.TestScript, what string, ask func(context.Context, *client.Client) (bool, error)) {
+	c, err := client.New(ts.Getenv("MEDIAFN_SERVER"), "", nil)
+	ts.Check(err)
+	defer c.Close()
+	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
+	defer stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		done, err := ask(ctx, c)
+		if done {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			ts.Fatalf("%s did not happen: %v", what, err)
+		}
+	}
+}
+
+// waitworker waits until the server's worker has offered itself.
+func waitWorker(ts *testscript.TestScript, _ bool, _ []string) {
+	polled(ts, "an offer", func(ctx context.Context, c *client.Client) (bool, error) {
+		all, err := c.Workers(ctx)
+		return err == nil && len(all.Workers) == 1, err
+	})
+}
+
+// waiting waits until the work of a task is ready, and names the task in TASK:
+// waiting MSGID
+func waiting(ts *testscript.TestScript, _ bool, args []string) {
+	polled(ts, "ready work", func(ctx context.Context, c *client.Client) (bool, error) {
+		page, err := c.Tasks(ctx, client.Filter{MsgID: args[0]})
+		if err != nil || len(page.Tasks) == 0 {
+			return false, err
+		}
+		ts.Setenv("TASK", page.Tasks[0].TaskID)
+		t, err := c.Task(ctx, page.Tasks[0].TaskID)
+		return err == nil && len(t.Work) > 0 && t.Work[0].State == task.Ready, err
+	})
 }
 
 // clean checks that the temporary folder is empty and that a folder holds what

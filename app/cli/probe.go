@@ -13,6 +13,7 @@ import (
 
 	"github.com/mediafn/mediafn/app"
 	"github.com/mediafn/mediafn/app/cli/progress"
+	"github.com/mediafn/mediafn/app/cli/show"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
 )
@@ -36,7 +37,7 @@ func (p *probeCmd) Run(ctx context.Context, std *std) error {
 		return err
 	}
 	if p.JSON {
-		return printJSON(std.out, out.Facts)
+		return show.JSON(std.out, out.Facts)
 	}
 	var info media.Info
 	if err := json.Unmarshal(out.Facts, &info); err != nil {
@@ -60,7 +61,7 @@ func printInfo(w io.Writer, file string, info *media.Info) error {
 	t := factTable{tw}
 	t.add("file", file)
 	t.add("format", strings.TrimSpace(info.Format+"  "+info.Mime))
-	t.add("size", bytesText(info.Size))
+	t.add("size", show.Bytes(info.Size))
 	t.add("duration", positive(info.Duration, "%.3f s"))
 	t.add("starts at", positive(info.StartTime, "%.3f s"))
 	t.add("bit rate", positive(float64(info.BitRate)/1000, "%.0f kbit/s"))

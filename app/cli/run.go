@@ -11,6 +11,7 @@ import (
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/app"
 	"github.com/mediafn/mediafn/app/cli/progress"
+	"github.com/mediafn/mediafn/app/cli/show"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
 )
@@ -77,7 +78,7 @@ func (r *runCmd) Run(ctx context.Context, std *std) (err error) {
 	if err != nil {
 		return err
 	}
-	return r.finish(ctx, l, callbackOf(ended, body.Extra.UserData), std)
+	return r.finish(ctx, l, show.CallbackOf(ended, body.Extra.UserData), std)
 }
 
 // request is what can be said without looking at the inputs.
@@ -133,11 +134,11 @@ func (r *runCmd) input(l *app.Local, text string, i int, std *std) (media.Ref, e
 func (r *runCmd) finish(ctx context.Context, l *app.Local, c *api.Callback, std *std) error {
 	if !c.Success {
 		if r.JSON {
-			if err := printJSON(std.out, c); err != nil {
+			if err := show.JSON(std.out, c); err != nil {
 				return err
 			}
 		}
-		return outcome(c)
+		return show.Outcome(c)
 	}
 	paths, err := targets(r.Outputs, c.Outputs)
 	if err != nil {
@@ -154,20 +155,20 @@ func (r *runCmd) finish(ctx context.Context, l *app.Local, c *api.Callback, std 
 	} else if err := place(paths, fetch); err != nil {
 		return err
 	}
-	found := facts(c.Result)
+	found := show.Facts(c.Result)
 	switch {
 	case r.JSON:
 		if len(paths) == 1 && paths[0] == toStdout {
-			return printJSON(std.err, c)
+			return show.JSON(std.err, c)
 		}
-		return printJSON(std.out, c)
+		return show.JSON(std.out, c)
 	case len(paths) == 0 && found != nil:
-		if err := printJSON(std.out, found); err != nil {
+		if err := show.JSON(std.out, found); err != nil {
 			return err
 		}
 	}
 	if !r.Quiet {
-		printResult(std.err, c, paths)
+		show.Result(std.err, c, paths)
 	}
 	return nil
 }

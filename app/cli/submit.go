@@ -18,6 +18,7 @@ import (
 	"github.com/mediafn/mediafn/api/client"
 	"github.com/mediafn/mediafn/app"
 	"github.com/mediafn/mediafn/app/cli/progress"
+	"github.com/mediafn/mediafn/app/cli/show"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
@@ -85,7 +86,7 @@ func (s *submitCmd) Run(ctx context.Context, std *std) error {
 			fmt.Fprintf(std.err, "mediafn: the task goes on: mediafn task %s\n", accepted.TaskID)
 			return err
 		}
-		accepted.Callback = callbackOf(ended, body.Extra.UserData)
+		accepted.Callback = show.CallbackOf(ended, body.Extra.UserData)
 	}
 	return s.print(accepted, std)
 }
@@ -94,24 +95,24 @@ func (s *submitCmd) print(a *client.Accepted, std *std) error {
 	c := a.Callback
 	switch {
 	case c == nil && s.JSON:
-		return printJSON(std.out, a.Response)
+		return show.JSON(std.out, a.Response)
 	case c == nil:
 		fmt.Fprintln(std.out, a.TaskID)
 		return nil
 	case s.JSON:
-		if err := printJSON(std.out, c); err != nil {
+		if err := show.JSON(std.out, c); err != nil {
 			return err
 		}
 	case c.Success:
-		if found := facts(c.Result); len(c.Outputs) == 0 && found != nil {
-			if err := printJSON(std.out, found); err != nil {
+		if found := show.Facts(c.Result); len(c.Outputs) == 0 && found != nil {
+			if err := show.JSON(std.out, found); err != nil {
 				return err
 			}
 		}
 		fmt.Fprintf(std.out, "task %s\n", c.TaskID)
-		printResult(std.out, c, nil)
+		show.Result(std.out, c, nil)
 	}
-	return outcome(c)
+	return show.Outcome(c)
 }
 
 // request is everything but the inputs. A function this build does not know

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"github.com/mediafn/mediafn/app"
+	"github.com/mediafn/mediafn/app/cli/show"
 )
 
 type versionCmd struct {
@@ -25,7 +26,7 @@ func (v *versionCmd) Run(_ context.Context, std *std) error {
 		}
 	}
 	if v.JSON {
-		return printJSON(std.out, map[string]string{
+		return show.JSON(std.out, map[string]string{
 			"version": version, "revision": revision, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
 		})
 	}

@@ -1,4 +1,6 @@
-package cli
+// Package show prints to people what the platform says: tasks, their history
+// and graph, results, and what operators look at.
+package show
 
 import (
 	"encoding/json"
@@ -13,8 +15,8 @@ import (
 	"github.com/mediafn/mediafn/core/task"
 )
 
-// callbackOf is the callback of an ended task, made from how it is shown.
-func callbackOf(t *api.Task, userData json.RawMessage) *api.Callback {
+// CallbackOf is the callback of an ended task, made from how it is shown.
+func CallbackOf(t *api.Task, userData json.RawMessage) *api.Callback {
 	c := &api.Callback{
 		MsgID: t.MsgID, TaskID: t.TaskID, Generation: t.Generation, Cmd: t.Cmd, Code: "ok",
 		Success: t.State == task.Succeeded, Outputs: []api.CallbackFile{}, Result: t.Result, Error: t.Error,
@@ -35,8 +37,8 @@ func callbackOf(t *api.Task, userData json.RawMessage) *api.Callback {
 	return c
 }
 
-// outcome turns the end of a task into the end of the command.
-func outcome(c *api.Callback) error {
+// Outcome turns the end of a task into the end of the command.
+func Outcome(c *api.Callback) error {
 	if c.Success {
 		return nil
 	}
@@ -65,8 +67,8 @@ type taskReport struct {
 	Facts       json.RawMessage    `json:"facts"`
 }
 
-// facts are what a function found out, if the result holds facts.
-func facts(result json.RawMessage) json.RawMessage {
+// Facts are what a function found out, if the result holds facts.
+func Facts(result json.RawMessage) json.RawMessage {
 	var r taskReport
 	if json.Unmarshal(result, &r) != nil || string(r.Facts) == "null" {
 		return nil
@@ -74,10 +76,10 @@ func facts(result json.RawMessage) json.RawMessage {
 	return r.Facts
 }
 
-// printResult tells a person how a task ended: why it was sliced or not, the
+// Result tells a person how a task ended: why it was sliced or not, the
 // certificate, the figures. Files are listed with the places given in paths, or
 // with their bucket and key.
-func printResult(w io.Writer, c *api.Callback, paths []string) {
+func Result(w io.Writer, c *api.Callback, paths []string) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	defer tw.Flush()
 	for i, f := range c.Outputs {
@@ -89,7 +91,7 @@ func printResult(w io.Writer, c *api.Callback, paths []string) {
 			place = paths[i]
 		}
 		// Last in its row: a long place must not push the other columns aside.
-		fmt.Fprintf(tw, "file\t%s\t%s\n", strings.TrimSpace(bytesText(f.Extra.FileSize)+" "+f.Extra.Mime), place)
+		fmt.Fprintf(tw, "file\t%s\t%s\n", strings.TrimSpace(Bytes(f.Extra.FileSize)+" "+f.Extra.Mime), place)
 	}
 	var r taskReport
 	if len(c.Result) > 0 && json.Unmarshal(c.Result, &r) != nil {
@@ -106,14 +108,14 @@ func printResult(w io.Writer, c *api.Callback, paths []string) {
 		fmt.Fprintf(tw, "slices\t%s\t%s\n", what, strings.TrimPrefix(r.SliceReason, what+": "))
 	}
 	if r.Certificate != nil {
-		printCertificate(tw, r.Certificate)
+		certificate(tw, r.Certificate)
 	}
 	if c.Figures != nil {
-		printFigures(tw, c.Figures)
+		figures(tw, c.Figures)
 	}
 }
 
-func printCertificate(w io.Writer, c *slice.Certificate) {
+func certificate(w io.Writer, c *slice.Certificate) {
 	verdict := "passed"
 	if !c.OK {
 		verdict = "FAILED"
@@ -132,7 +134,7 @@ func printCertificate(w io.Writer, c *slice.Certificate) {
 	}
 }
 
-func printFigures(w io.Writer, f *task.Figures) {
+func figures(w io.Writer, f *task.Figures) {
 	fmt.Fprintf(w, "time\t%.2f s\tcpu %.2f s, transfer %.2f s\n", f.Wall, f.CPU, f.Transfer)
 	if f.ProcessingRatio > 0 {
 		fmt.Fprintf(w, "processing ÷ duration\t%.3f\tof %.2f s\n", f.ProcessingRatio, f.InputSeconds)
@@ -143,16 +145,16 @@ func printFigures(w io.Writer, f *task.Figures) {
 	fmt.Fprintf(w, "work\t%d attempts\t%d slices\n", f.Attempts, f.Slices)
 }
 
-// printJSON prints v for programs, one object, indented.
-func printJSON(w io.Writer, v any) error {
+// JSON prints v for programs, one object, indented.
+func JSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return errs.As(errs.Internal, "output", enc.Encode(v))
 }
 
-// bytesText is a size for a person.
-func bytesText(n int64) string {
+// Bytes is a size for a person.
+func Bytes(n int64) string {
 	if n < 1<<10 {
 		return fmt.Sprintf("%d B", n)
 	}
