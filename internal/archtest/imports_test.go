@@ -30,7 +30,8 @@ var lattice = []struct {
 	{"exec", []string{"core/", "tools/", "ports/blob", "exec/", "internal/span"}},
 	{"api", []string{"core/", "api"}},
 	{"roles", []string{"core/", "api", "ports/", "exec", "roles/", "internal/span"}}, // tests of several roles together
-	{"roles/worker", []string{"core/", "api", "ports/queue", "exec", "internal/span"}},
+	{"roles/worker", []string{"core/", "api", "ports/queue", "exec", "internal/span", "roles/worker/load"}},
+	{"roles/worker/load", []string{"core/"}},
 	{"roles/gateway", []string{"core/", "api", "ports/", "exec", "roles/gateway", "internal/span"}},
 	{"roles/controller", []string{"core/", "api", "ports/", "roles/controller", "internal/span"}},
 	{"roles/results", []string{"core/", "api", "ports/", "roles/results", "internal/span"}},
