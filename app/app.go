@@ -50,6 +50,7 @@ type parts struct {
 	exec    *exec.Executor
 	place   task.Place
 	listen  net.Listener
+	alone   bool // the caller wants the machine to itself: what others use is not measured
 }
 
 // Open checks the configuration and opens everything the roles need. On an

@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/roles/gateway"
+	"github.com/mediafn/mediafn/roles/worker/load"
 )
 
 // Config is everything that can be set. Every field is a flag of serve, an
@@ -29,13 +29,13 @@ type Config struct {
 	Blobs         []string `name:"blobs" sep:"," help:"Stores as NAME=file:FOLDER, NAME=s3://HOST?region=R or NAME=mem:. The first is the default. Default: local=file in the data folder."`
 	Scratch       string   `name:"scratch" help:"Folder for files of running work. Default: in the data folder."`
 
-	Cores  int      `name:"cores" help:"Cores the worker keeps busy. Default: all."`
-	Memory string   `name:"memory" help:"Memory running work may be priced at, as 8GiB. Default: three quarters of the machine's."`
+	Cores  int      `name:"cores" help:"Cores the worker keeps busy. Default: all, or what a control group allows."`
+	Memory string   `name:"memory" help:"Memory running work may be priced at, as 8GiB. Default: three quarters of the machine's, or of what a control group allows."`
 	Most   int      `name:"most" default:"64" help:"Attempts a worker runs at once."`
 	Pools  []string `name:"pools" default:"cpu" help:"Pools the worker serves: cpu, gpu."`
 	Sizes  []string `name:"sizes" help:"Size classes the worker takes: small, medium, large. Default: all."`
-	Videos int      `name:"videos" default:"2" help:"Videos a worker carries at once. Slices count as a part of one each."`
-	Images int      `name:"images" default:"5" help:"Images a worker carries at once."`
+	Videos int      `name:"videos" default:"2" help:"Videos a worker carries at once; all slices of one count as one. 0 = no bound."`
+	Images int      `name:"images" default:"5" help:"Images a worker carries at once. 0 = no bound."`
 	GPU    int      `name:"gpu" help:"Cards the worker has."`
 	Engine string   `name:"engine" help:"Path of mediafn-engine. Default: beside this binary, then in PATH."`
 
@@ -85,8 +85,9 @@ func (c *Config) Complete() error {
 	if c.Scratch == "" {
 		c.Scratch = filepath.Join(c.Data, "scratch")
 	}
+	cores, memory := load.Machine("/")
 	if c.Cores == 0 {
-		c.Cores = runtime.NumCPU()
+		c.Cores = cores
 	}
 	if len(c.Pools) == 0 {
 		c.Pools = []string{"cpu"}
@@ -95,7 +96,10 @@ func (c *Config) Complete() error {
 		c.QueueReplicas = min(strings.Count(c.Queue, ",")+1, 3)
 	}
 	if c.Memory == "" {
-		c.Memory = fmt.Sprint(machineMemory() / 4 * 3)
+		if memory == 0 {
+			memory = 4 << 30 // a machine that does not tell
+		}
+		c.Memory = fmt.Sprint(memory / 4 * 3)
 	}
 	return c.validate()
 }

@@ -77,7 +77,7 @@ func OpenLocal(ctx context.Context, c LocalConfig, log *slog.Logger) (_ *Local, 
 	}
 	// Open would listen on the network for a gateway; this one listens in memory.
 	pipe := newPipeListener()
-	l.app.parts.listen = pipe
+	l.app.parts.listen, l.app.parts.alone = pipe, true
 	l.app.cfg.Roles = []string{"gateway", "controller", "results"} // run adds the worker
 	l.Client, err = client.New("http://local", "", &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return pipe.dial(ctx) },

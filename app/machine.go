@@ -2,28 +2,9 @@ package app
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 )
-
-// machineMemory is the memory this process may use, in bytes: the machine's,
-// or less if a control group (version 2) says so.
-func machineMemory() int64 {
-	total := int64(4 << 30)
-	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
-		var kib int64
-		if _, err := fmt.Sscanf(string(text), "MemTotal: %d kB", &kib); err == nil {
-			total = kib << 10
-		}
-	}
-	if text, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
-		if limit, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil && limit < total {
-			total = limit
-		}
-	}
-	return total
-}
 
 // parseBytes reads 1073741824, 512MiB, 8GiB, 8G.
 func parseBytes(s string) (int64, error) {

@@ -6,12 +6,15 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/internal/failpoint"
 	"github.com/mediafn/mediafn/roles/controller"
 	"github.com/mediafn/mediafn/roles/gateway"
 	"github.com/mediafn/mediafn/roles/results"
 	"github.com/mediafn/mediafn/roles/worker"
+	"github.com/mediafn/mediafn/roles/worker/load"
 )
 
 // roles is the table: each role and how its parts are put together. Roles
@@ -68,9 +71,23 @@ func runWorker(a *App, ctx context.Context) error {
 		return err
 	}
 	cfg := worker.Default(a.parts.name, a.cfg.Cores, memory)
-	cfg.Most, cfg.Grace = a.cfg.Most, a.cfg.Grace
+	cfg.Most, cfg.Grace, cfg.Sizes, cfg.GPU = a.cfg.Most, a.cfg.Grace, a.cfg.Sizes, a.cfg.GPU
+	cfg.Pools, cfg.Kinds = nil, map[media.Kind]int{}
+	for _, p := range a.cfg.Pools {
+		cfg.Pools = append(cfg.Pools, fn.Pool(p))
+	}
+	for kind, most := range map[media.Kind]int{media.Video: a.cfg.Videos, media.Image: a.cfg.Images} {
+		if most > 0 {
+			cfg.Kinds[kind] = most
+		}
+	}
+	var measure func() load.State
+	if !a.parts.alone {
+		measure = load.Open("/").Sample
+	}
 	w := worker.New(cfg, worker.Parts{
-		Queue: a.parts.queue, Runner: a.parts.exec, Functions: a.parts.tools.menu,
+		Measure: measure,
+		Queue:   a.parts.queue, Runner: a.parts.exec, Functions: a.parts.tools.menu,
 		Log: a.component("worker"), Reached: failpoint.Reached,
 		Metrics: worker.NewMetrics(a.parts.metrics), Tracer: a.parts.tracer,
 	})

@@ -60,7 +60,13 @@ func TestCancel(t *testing.T) {
 	if _, err := s.Cancel(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
+	asked := time.Now()
 	end := s.ended(id)
+	// Workers confirm: a task is canceled when its tools are gone, not before.
+	if left := s.tools(); len(left) > 0 {
+		t.Errorf("the task is %s and tools run: %v", end.State, left)
+	}
+	t.Logf("canceled after %s", time.Since(asked).Round(time.Millisecond))
 	if end.State != task.Canceled || end.Error == nil || len(segments(end, task.Running)) > 0 {
 		t.Errorf("ended %s: %s", end.State, shown(end))
 	}

@@ -72,15 +72,21 @@ func (w *Worker) answer(ctx context.Context, a *attempt, answer job.Answer) {
 	answer.Trace, answer.Worker, answer.Started = a.grant.Job.Trace, w.cfg.Name, a.started
 	answer.Traceparent = a.traceparent
 	select {
-	case w.answers <- answer:
+	case w.answers <- said{answer, a.grant.Subject}:
 	case <-ctx.Done():
 	}
+}
+
+// said is an answer and the subject to give it on.
+type said struct {
+	job.Answer
+	subject string
 }
 
 // report appends answers to their stream, as many at once as wait.
 func (w *Worker) report(ctx context.Context) {
 	for first := range w.answers {
-		batch := []job.Answer{first}
+		batch := []said{first}
 	more:
 		for len(batch) < 256 {
 			select {
@@ -97,32 +103,44 @@ func (w *Worker) report(ctx context.Context) {
 	}
 }
 
-// append tries until the stream has taken the batch. Giving up would only cost
-// the leases: the work would run again.
-func (w *Worker) append(ctx context.Context, batch []job.Answer) {
-	entries := make([]queue.Entry, 0, len(batch))
+// append puts a batch into the streams its grants name: that of the task's
+// partition, or the one that controllers of the version before read.
+func (w *Worker) append(ctx context.Context, batch []said) {
+	streams := map[string][]queue.Entry{}
 	for _, a := range batch {
-		body, err := json.Marshal(a)
+		body, err := json.Marshal(a.Answer)
 		if err != nil {
-			w.parts.Log.Error("answer not encoded", task.Ids(a.Work, a.Trace), "err", err)
+			w.parts.Log.Error("answer not encoded", "work", a.Work, "err", err)
 			continue
 		}
 		if len(body) > w.cfg.MaxAnswer {
-			body = w.tooLong(a, len(body))
+			body = w.tooLong(a.Answer, len(body))
 		}
 		id := a.Trace
 		if a.Pending {
 			id += ".pending" // the outside service's answer for the same trace follows
 		}
-		entries = append(entries, queue.Entry{Subject: job.StreamAnswers, Data: body, DedupID: id})
+		stream, subject := job.StreamAnswered, a.subject
+		if subject == "" {
+			stream, subject = job.StreamAnswers, job.StreamAnswers
+		}
+		streams[stream] = append(streams[stream], queue.Entry{Subject: subject, Data: body, DedupID: id})
 	}
+	for stream, entries := range streams {
+		w.send(ctx, stream, entries)
+	}
+}
+
+// send tries until the stream has taken the entries. Giving up would only cost
+// the leases: the work would run again.
+func (w *Worker) send(ctx context.Context, stream string, entries []queue.Entry) {
 	for try := 0; try < 10; try++ {
-		err := w.parts.Queue.AppendBatch(ctx, job.StreamAnswers, entries)
+		err := w.parts.Queue.AppendBatch(ctx, stream, entries)
 		if err == nil {
 			w.parts.Reached("callback sent")
 			return
 		}
-		w.parts.Log.Warn("answers not sent", "count", len(entries), "err", err)
+		w.parts.Log.Warn("answers not sent", "stream", stream, "count", len(entries), "err", err)
 		if ctx.Err() != nil {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,20 +15,27 @@ import (
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/internal/span"
 	"github.com/mediafn/mediafn/ports/queue"
+	"github.com/mediafn/mediafn/roles/worker/load"
 )
 
 // Config says what the machine may carry.
 type Config struct {
-	Name   string        // unique among all workers that ever lived
-	Pools  []fn.Pool     // which pools it serves
-	Cores  int           // to be kept busy
-	Memory int64         // bytes all running work together may be priced at
-	Most   int           // attempts at once
-	Wait   time.Duration // how long an offer stands
-	Grace  time.Duration // for running work at shutdown
-	Stall  time.Duration // work without progress for so long is given up
+	Name   string    // unique among all workers that ever lived
+	Pools  []fn.Pool // which pools it serves
+	Sizes  []string  // size classes it takes; empty = all
+	Cores  int       // to be kept busy
+	Memory int64     // bytes all running work together may be priced at
+	GPU    int       // cards
+	// Kinds bounds what runs at once by kind: whole media, all slices of one
+	// count as one, and work without a core as none. A missing kind has no bound.
+	Kinds map[media.Kind]int
+	Most  int           // attempts at once
+	Wait  time.Duration // how long an offer stands
+	Grace time.Duration // for running work at shutdown
+	Stall time.Duration // work without progress for so long is given up
 	// MaxAnswer bounds the message that reports an attempt, in bytes. It must
 	// fit into a message of the queue. 0 = 7 MiB.
 	MaxAnswer int
@@ -53,8 +61,11 @@ type Parts struct {
 	Functions *fn.Registry
 	Log       *slog.Logger
 	Reached   func(point string) // names points a crash test may stop at
-	Metrics   *Metrics           // nil counts nothing
-	Tracer    *span.Tracer       // nil traces nothing
+	// Measure samples the machine; it is called once a second, never twice at a
+	// time. nil = nothing is measured, the machine is the worker's alone.
+	Measure func() load.State
+	Metrics *Metrics     // nil counts nothing
+	Tracer  *span.Tracer // nil traces nothing
 }
 
 // Worker is the role. Create it with New, run it once.
@@ -63,17 +74,18 @@ type Worker struct {
 	parts     Parts
 	functions []string
 	freed     chan struct{} // holds one token while more may be wanted
-	answers   chan job.Answer
+	answers   chan said
 
-	mu      sync.Mutex
-	cores   int   // free
-	memory  int64 // free
-	running map[string]*attempt
-	seen    int64 // grants received so far
-	offered int   // cores in the offer that stands; -1 = none stands
-	spoken  int64 // memory in it
-	latest  int   // number of that offer; answers to older ones change nothing
-	done    sync.WaitGroup
+	mu       sync.Mutex
+	cores    int   // free of those the configuration allows
+	memory   int64 // likewise
+	running  map[string]*attempt
+	stopped  stops      // that came before their grants
+	measured load.State // zero = not yet, or never
+	seen     int64      // grants received so far
+	offered  *job.Want  // the offer that stands; nil = none does
+	latest   int        // number of that offer; answers to older ones change nothing
+	done     sync.WaitGroup
 }
 
 // New returns a worker that offers every function that can run here.
@@ -85,8 +97,8 @@ func New(cfg Config, parts Parts) *Worker {
 		cfg.MaxAnswer = 7 << 20
 	}
 	w := &Worker{
-		cfg: cfg, parts: parts, freed: make(chan struct{}, 1), answers: make(chan job.Answer, 256),
-		cores: cfg.Cores, memory: cfg.Memory, running: map[string]*attempt{}, offered: -1,
+		cfg: cfg, parts: parts, freed: make(chan struct{}, 1), answers: make(chan said, 256),
+		cores: cfg.Cores, memory: cfg.Memory, running: map[string]*attempt{},
 	}
 	for _, name := range parts.Functions.Names() {
 		f, err := parts.Functions.Get(name)
@@ -110,6 +122,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer end()
 	var background, reported sync.WaitGroup
 	background.Go(func() { w.renew(life) })
+	if w.parts.Measure != nil {
+		w.measure(w.parts.Measure()) // the first offer knows
+		background.Go(func() { w.meter(life) })
+	}
 	reported.Go(func() { w.report(life) })
 	w.signal()
 	w.want(ctx, life)
@@ -127,129 +143,6 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // lastWords bounds how long a worker that stops tries to report.
 const lastWords = 15 * time.Second
-
-func (w *Worker) signal() {
-	select {
-	case w.freed <- struct{}{}:
-	default:
-	}
-}
-
-// want keeps one offer standing that says what is free now. Offers that wait
-// for grants do so on their own; a newer offer ends the older one.
-func (w *Worker) want(ctx, life context.Context) {
-	var offers sync.WaitGroup
-	asking, end := context.WithCancel(life)
-	defer end()
-	for {
-		select {
-		case <-ctx.Done():
-			w.withdraw(life)
-			late := time.AfterFunc(withdrawal, end)
-			offers.Wait()
-			late.Stop()
-			return
-		case <-w.freed:
-		}
-		offer, number, ok := w.offer()
-		if !ok {
-			continue
-		}
-		offers.Go(func() {
-			grants, err := w.ask(asking, offer)
-			w.take(life, number, grants, ctx.Err() != nil)
-			if err != nil && ctx.Err() == nil {
-				if !errs.Is(err, errs.Timeout) && !errs.Is(err, errs.Busy) {
-					w.parts.Log.Warn("no answer to the offer", "err", err)
-				}
-				pause(ctx, time.Second)
-			}
-			w.signal()
-		})
-	}
-}
-
-// withdrawal bounds how long a worker that stops waits for the answer to the
-// offer it took back. A grant that comes later is lost with its lease.
-const withdrawal = 2 * time.Second
-
-// withdraw takes the standing offer back, so that nothing is granted to a
-// worker that is going.
-func (w *Worker) withdraw(ctx context.Context) {
-	body, err := json.Marshal(job.Want{Schema: job.Schema, Worker: w.cfg.Name})
-	if err == nil {
-		err = w.parts.Queue.Publish(ctx, job.SubjectWant, body)
-	}
-	if err != nil {
-		w.parts.Log.Warn("offer not withdrawn", "err", err)
-	}
-}
-
-// offer describes what is free, if that is more than the standing offer says.
-func (w *Worker) offer() (want job.Want, number int, ok bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	room := w.cfg.Most - len(w.running)
-	// A little more memory is not worth a new offer, much more is.
-	if room < 1 || (w.offered >= w.cores && w.memory <= max(2*w.spoken, 0)) {
-		return want, 0, false
-	}
-	w.offered, w.spoken, w.latest = w.cores, w.memory, w.latest+1
-	return job.Want{
-		Schema: job.Schema, Worker: w.cfg.Name, Pools: w.cfg.Pools, Functions: w.functions,
-		Cores: w.cores, Memory: w.memory, Most: room, Wait: w.cfg.Wait, Seen: w.seen,
-	}, w.latest, true
-}
-
-func (w *Worker) ask(ctx context.Context, offer job.Want) (job.Grants, error) {
-	var grants job.Grants
-	body, err := json.Marshal(offer)
-	if err != nil {
-		return grants, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, w.cfg.Wait+5*time.Second)
-	defer cancel()
-	reply, err := w.parts.Queue.Request(ctx, job.SubjectWant, body)
-	if err != nil {
-		return grants, err
-	}
-	return grants, json.Unmarshal(reply, &grants)
-}
-
-// take starts what was granted. A grant for which there is no room any more,
-// because two offers crossed or the worker is stopping, is handed back.
-func (w *Worker) take(life context.Context, number int, grants job.Grants, stopping bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if number == w.latest {
-		w.offered = -1
-	}
-	w.seen += int64(len(grants.Grants))
-	for _, g := range grants.Grants {
-		a := &attempt{grant: g, cores: min(g.Job.Threads, g.Price.Cores), started: time.Now()}
-		if stopping || a.cores > w.cores || g.Price.Memory > w.memory || len(w.running) >= w.cfg.Most {
-			w.done.Go(func() { w.answer(life, a, job.Answer{Returned: true}) })
-			continue
-		}
-		w.cores -= a.cores
-		w.memory -= g.Price.Memory
-		w.running[g.Job.Trace] = a
-		ctx, cancel := context.WithCancelCause(life)
-		a.cancel = cancel
-		w.done.Go(func() { w.run(ctx, life, a) })
-	}
-	w.parts.Metrics.carries(w.cfg.Cores, w.cores, len(w.running))
-}
-
-func (w *Worker) release(a *attempt) {
-	w.mu.Lock()
-	delete(w.running, a.grant.Job.Trace)
-	w.cores += a.cores
-	w.memory += a.grant.Price.Memory
-	w.parts.Metrics.carries(w.cfg.Cores, w.cores, len(w.running))
-	w.mu.Unlock()
-	w.signal()
-}
 
 // wind lets running work finish for the grace period, then hands it back.
 func (w *Worker) wind() {
@@ -283,9 +176,25 @@ func (w *Worker) stop(traces []string, why error) {
 	for _, trace := range traces {
 		if a := w.running[trace]; a != nil {
 			a.cancel(why)
+		} else {
+			w.stopped.add(trace)
 		}
 	}
 }
+
+// stops remembers the last few attempts that were to stop before they began: a
+// stop may overtake the grant.
+type stops struct {
+	traces [64]string
+	next   int
+}
+
+func (s *stops) add(trace string) {
+	s.traces[s.next%len(s.traces)] = trace
+	s.next++
+}
+
+func (s *stops) has(trace string) bool { return slices.Contains(s.traces[:], trace) }
 
 func pause(ctx context.Context, d time.Duration) {
 	select {
