@@ -197,4 +197,3 @@ func (s *PostgresServer) Exec(t testing.TB, database, statement string) {
 		t.Fatal(err)
 	}
 }
-

@@ -14,6 +14,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -101,8 +103,32 @@ func (p *Process) end(by syscall.Signal) {
 	if p == nil || p.cmd.ProcessState != nil {
 		return
 	}
-	_ = syscall.Kill(-p.cmd.Process.Pid, by) // not waited for yet, so the number is still its own
-	_ = p.cmd.Wait()                         // it was killed: the error says so
+	pid := p.cmd.Process.Pid
+	children := childrenOf(pid) // PostgreSQL's are in groups of their own
+	_ = syscall.Kill(-pid, by)  // not waited for yet, so the number is still its own
+	for _, child := range children {
+		_ = syscall.Kill(child, by)
+	}
+	_ = p.cmd.Wait() // it was killed: the error says so
+	for end := time.Now().Add(patience); slices.ContainsFunc(children, alive) && time.Now().Before(end); {
+		<-time.After(2 * time.Millisecond)
+	}
+}
+
+func childrenOf(pid int) (children []int) {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid)) // none, if it has ended
+	for _, field := range strings.Fields(string(text)) {
+		if child, err := strconv.Atoi(field); err == nil {
+			children = append(children, child)
+		}
+	}
+	return children
+}
+
+// alive is false for a zombie too: where nobody collects orphans they stay.
+func alive(pid int) bool {
+	state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.Contains(string(state), ") Z ")
 }
 
 // Tail returns the last lines of the log.

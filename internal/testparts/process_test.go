@@ -78,10 +78,7 @@ func TestOutlived(t *testing.T) {
 	_ = child.Process.Kill()
 	_ = child.Wait() // it was killed
 	until(t, "the folder is removed", func() bool { _, err := os.Stat(dir); return errors.Is(err, os.ErrNotExist) })
-	until(t, "the server ends", func() bool { // it may be a zombie, where nobody collects orphans
-		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		return err != nil || strings.Contains(string(state), ") Z ")
-	})
+	until(t, "the server ends", func() bool { return !alive(pid) })
 }
 
 func TestPort(t *testing.T) {

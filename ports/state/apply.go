@@ -3,6 +3,8 @@ package state
 import (
 	"context"
 	"database/sql"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,30 +51,11 @@ type (
 // was applied. A change whose guards no longer hold is a Conflict and writes
 // nothing.
 func (s *Store) Apply(ctx context.Context, changes []Change) []error {
-	const op = "state.apply"
-	result := make([]error, len(changes))
-	writes := make([]*write, len(changes))
-	for i := range changes { // all are queued before the first is waited for, so they share commits
-		w := &write{tx: tx{store: s}, done: make(chan struct{})}
-		if w.apply(&changes[i]); len(w.statements) == 0 {
-			continue
-		}
-		if err := s.enqueue(ctx, w); err != nil {
-			result[i] = errs.Wrap(op, err)
-			continue
-		}
-		writes[i] = w
-	}
-	for i, w := range writes {
-		if w != nil {
-			result[i] = s.await(op, w, nil)
-		}
-	}
-	return result
+	return s.together(ctx, "state.apply", len(changes), func(i int, x *tx) { x.apply(&changes[i]) })
 }
 
 func (x *tx) apply(c *Change) {
-	x.under(c.Under)
+	x.duty, x.about = c.Under, c.about()
 	if c.Task != nil {
 		x.updateTask(c.Task)
 	}
@@ -97,6 +80,21 @@ func (x *tx) apply(c *Change) {
 		x.exec(nil, `INSERT INTO history (id, task_id, work_id, kind, detail, at) VALUES (?,?,?,?,?,?)`,
 			task.NewID(), n.TaskID, n.WorkID, n.Kind, n.Detail, ms(n.At))
 	}
+}
+
+// about is the task the change is for.
+func (c *Change) about() string {
+	switch {
+	case c.Task != nil:
+		return c.Task.ID
+	case len(c.Update) > 0:
+		return c.Update[0].Work.TaskID
+	case len(c.Insert) > 0:
+		return c.Insert[0].TaskID
+	case len(c.Delete) > 0:
+		return c.Delete[0].Work.TaskID
+	}
+	return "" // adds only, and waits for nobody
 }
 
 const insertWork = `INSERT INTO work (` + workColumns + `)
@@ -143,18 +141,18 @@ func still(g *Guarded) func(int64) error {
 // Renew prolongs leases and returns the trace ids that are refused, because
 // the work is no longer that attempt's.
 func (s *Store) Renew(ctx context.Context, traces map[string]string, till time.Time) (refused []string, err error) {
-	kept := make(map[string]bool, len(traces))
-	err = s.write(ctx, "state.renew", func(x *tx) {
-		for trace, work := range traces {
-			x.exec(func(n int64) error { kept[trace] = n > 0; return nil },
-				`UPDATE work SET lease_till = ? WHERE id = ? AND trace = ? AND state = 'running'`, ms(till), work, trace)
-		}
+	ids := slices.Collect(maps.Keys(traces))
+	kept := make([]bool, len(ids))
+	failed := s.together(ctx, "state.renew", len(ids), func(i int, x *tx) {
+		x.about = traces[ids[i]]
+		x.exec(func(n int64) error { kept[i] = n > 0; return nil },
+			`UPDATE work SET lease_till = ? WHERE id = ? AND trace = ? AND state = 'running'`, ms(till), traces[ids[i]], ids[i])
 	})
-	if err != nil {
-		return nil, err
-	}
-	for trace := range traces {
-		if !kept[trace] {
+	for i, trace := range ids {
+		if failed[i] != nil {
+			return nil, failed[i]
+		}
+		if !kept[i] {
 			refused = append(refused, trace)
 		}
 	}

@@ -3,9 +3,11 @@ package state
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/ports/state/driver"
 )
 
 // Lease says who holds a duty, or that somebody is there.
@@ -16,12 +18,16 @@ type Lease struct {
 	Until  time.Time `json:"until"` // of the database's time
 }
 
+// leaseOrder puts writes to leases before those to tasks, as fences come first.
+const leaseOrder = "\x00"
+
 // Hold takes or prolongs a lease for ttl of the database's time. held is false
 // while somebody else has it. The epoch fences: what is written under an older
 // one is refused (Change.Under).
 func (s *Store) Hold(ctx context.Context, name, holder string, ttl time.Duration) (epoch int64, held bool, err error) {
 	now := s.Now()
 	err = s.write(ctx, "state.hold", func(x *tx) {
+		x.about = leaseOrder + name
 		x.exec(func(n int64) error { held = n > 0; return nil },
 			`INSERT INTO leases (name, holder, epoch, until) VALUES (?,?,1,?)
  ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until,
@@ -43,6 +49,7 @@ func (s *Store) Hold(ctx context.Context, name, holder string, ttl time.Duration
 // changes nothing.
 func (s *Store) Release(ctx context.Context, name, holder string) error {
 	return s.write(ctx, "state.release", func(x *tx) {
+		x.about = leaseOrder + name
 		x.exec(nil, `UPDATE leases SET until = 0 WHERE name = ? AND holder = ?`, name, holder)
 	})
 }
@@ -73,16 +80,30 @@ type Under struct {
 	Epoch int64
 }
 
-// under adds the fence: a write without effect that touches a row only if the
-// lease is still of that epoch.
-func (x *tx) under(u *Under) {
-	if u == nil {
-		return
-	}
-	x.exec(func(n int64) error {
-		if n == 0 {
-			return errs.New(errs.Conflict, "state", "%s is held by somebody else since", u.Name)
+// fences begins a batch: one statement a duty, that keeps its lease as it is
+// until the commit. What is written under a duty counts only if its fence
+// found the lease.
+func fences(batch []*write) (duties []Under, statements []driver.Statement) {
+	for _, w := range batch {
+		if w.duty == nil || slices.Contains(duties, *w.duty) {
+			continue
 		}
-		return nil
-	}, `UPDATE leases SET epoch = epoch WHERE name = ? AND epoch = ?`, u.Name, u.Epoch)
+		duties = append(duties, *w.duty)
+		query := `UPDATE leases SET epoch = epoch WHERE name = ? AND epoch = ?`
+		if w.store.caps.Share { // writers don't wait for each other
+			query = `SELECT epoch FROM leases WHERE name = ? AND epoch = ? FOR SHARE`
+		}
+		statements = append(statements, driver.Statement{SQL: w.store.rebind(query), Args: []any{w.duty.Name, w.duty.Epoch}})
+	}
+	return duties, statements
+}
+
+// fenced refuses writes under a duty that is not held any more. found has the
+// rows of the statements of fences.
+func fenced(batch []*write, duties []Under, found []int64) {
+	for _, w := range batch {
+		if w.duty != nil && found[slices.Index(duties, *w.duty)] == 0 {
+			w.err = errs.New(errs.Conflict, "state", "%s is held by somebody else since", w.duty.Name)
+		}
+	}
 }

@@ -48,6 +48,7 @@ func (s *Store) Posts(ctx context.Context, kind PostKind, now time.Time, limit i
 // dies leaves it to be tried again then.
 func (s *Store) Claim(ctx context.Context, p Post, till time.Time) (mine bool, err error) {
 	err = s.write(ctx, "state.claim", func(x *tx) {
+		x.about = p.ID
 		x.exec(func(n int64) error { mine = n == 1; return nil },
 			`UPDATE outbox SET not_before = ? WHERE id = ? AND attempt = ? AND not_before = ?`,
 			ms(till), p.ID, p.Attempt, ms(p.NotBefore))

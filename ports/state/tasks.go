@@ -22,6 +22,7 @@ func (s *Store) Submit(ctx context.Context, t task.Task) (stored task.Task, exis
 	}
 	digest := Digest(t.Request)
 	err = s.write(ctx, "state.submit", func(x *tx) {
+		x.about = t.Request.MsgID
 		x.exec(func(n int64) error { existed = n == 0; return nil }, `INSERT INTO tasks (id, tenant, msg_id, digest, cmd, flow, flow_ver, generation, priority, request,
  state, ending, status, call_slots, ret_slots, reply_to, version, created_at, started_at, ended_at, traceparent)
  VALUES (?,?,?,?,?,?,?,?,?,?,?,'','','','',?,1,?,0,0,?) ON CONFLICT (tenant, msg_id) DO NOTHING`,

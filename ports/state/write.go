@@ -3,6 +3,8 @@ package state
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -23,6 +25,8 @@ type write struct {
 // tx collects the statements of one write.
 type tx struct {
 	store      *Store
+	about      string // the row it locks; batches are in this order
+	duty       *Under // that allows it; nil = needs none
 	statements []driver.Statement
 	checks     []func(rows int64) error // nil: any number will do
 }
@@ -44,6 +48,30 @@ func (s *Store) write(ctx context.Context, op string, build func(*tx)) error {
 		return nil
 	}
 	return s.await(op, w, s.enqueue(ctx, w))
+}
+
+// together is write for n writes, each of which succeeds or fails by itself. All
+// are queued before the first is waited for, so that they share commits.
+func (s *Store) together(ctx context.Context, op string, n int, build func(i int, x *tx)) []error {
+	failed := make([]error, n)
+	writes := make([]*write, n)
+	for i := range writes {
+		w := &write{tx: tx{store: s}, done: make(chan struct{})}
+		if build(i, &w.tx); len(w.statements) == 0 {
+			continue
+		}
+		if err := s.enqueue(ctx, w); err != nil {
+			failed[i] = errs.Wrap(op, err)
+			continue
+		}
+		writes[i] = w
+	}
+	for i, w := range writes {
+		if w != nil {
+			failed[i] = s.await(op, w, nil)
+		}
+	}
+	return failed
 }
 
 func (s *Store) enqueue(ctx context.Context, w *write) error {
@@ -117,6 +145,7 @@ type writer struct {
 	driver  driver.Driver
 	conn    driver.Writer
 	observe func(Commit)
+	doubt   bool // a commit of the batch failed, and may have happened
 }
 
 func (c *writer) close() {
@@ -130,7 +159,11 @@ func (c *writer) close() {
 // whose statement or check fails is taken out, and the others begin again
 // without it, which is rare and cheaper than two more statements a write.
 func (c *writer) commit(batch []*write) {
-	fresh := false
+	// Two processes that lock the same rows in the same order never wait for each
+	// other in a circle.
+	slices.SortStableFunc(batch, func(a, b *write) int { return strings.Compare(a.about, b.about) })
+	failures := 0
+	c.doubt = false
 	for len(batch) > 0 {
 		began := time.Now()
 		sound, err := c.try(batch)
@@ -138,9 +171,9 @@ func (c *writer) commit(batch []*write) {
 			c.observe(Commit{Writes: len(batch), Statements: statements(batch), Took: time.Since(began), Err: err})
 		}
 		switch {
-		case err != nil && !fresh: // the connection, the disk, a deadlock: nobody is to blame
+		case err != nil && failures < 2: // the connection, the disk, a deadlock: nobody is to blame
 			c.close()
-			fresh = true
+			failures++
 		case err != nil:
 			c.close()
 			for _, w := range batch {
@@ -182,29 +215,37 @@ func (c *writer) try(batch []*write) (sound []*write, err error) {
 		}
 		c.conn = conn
 	}
-	var all []driver.Statement
+	duties, all := fences(batch)
 	for _, w := range batch {
 		w.err = nil
 		all = append(all, w.statements...)
 	}
 	affected, err := c.conn.Run(ctx, all)
 	if err == nil && len(affected) == len(all) {
-		if sound = judge(batch, affected, nil); len(sound) == len(batch) {
-			return sound, c.conn.End(ctx, true)
+		fenced(batch, duties, affected)
+		if sound = judge(batch, affected[len(duties):], nil); len(sound) == len(batch) {
+			err = c.conn.End(ctx, true)
+			c.doubt = c.doubt || err != nil
+			return sound, err
 		}
-	} else if err == nil || len(affected) >= len(all) || errs.Is(classify("state", err), errs.Transient) {
+	} else if err == nil || len(affected) < len(duties) || len(affected) >= len(all) || errs.Is(classify("state", err), errs.Transient) {
 		return nil, errs.As(errs.Transient, "state", errors.Join(err, c.conn.End(ctx, false)))
 	} else {
-		sound = judge(batch, affected, err)
+		fenced(batch, duties, affected)
+		sound = judge(batch, affected[len(duties):], err)
 	}
 	if err := c.conn.End(ctx, false); err != nil {
 		return nil, err
 	}
 	var faulty []*write
 	for _, w := range batch {
-		if w.err != nil {
-			faulty = append(faulty, w)
+		if w.err == nil {
+			continue
 		}
+		if c.doubt && errs.Is(classify("state", w.err), errs.Conflict) { // perhaps with itself
+			w.err = errs.New(errs.Transient, "state", "the connection broke during the commit, which may have happened: %w", w.err)
+		}
+		faulty = append(faulty, w)
 	}
 	finish(faulty)
 	return sound, nil

@@ -31,6 +31,7 @@ type Caps struct {
 	Dialect  string // goose's name: "sqlite3" or "postgres"
 	Writers  int    // transactions that may run at once: 1 for SQLite
 	Numbered bool   // placeholders are $1, $2 … instead of ?
+	Share    bool   // SELECT … FOR SHARE keeps rows as they are until the commit, and counts them
 	Now      string // SQL expression: the database's time in Unix milliseconds; empty = it has ours
 }
 

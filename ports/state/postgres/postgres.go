@@ -141,7 +141,7 @@ func (d *db) DB() *sql.DB { return d.pool }
 
 func (d *db) Caps() driver.Caps {
 	return driver.Caps{
-		Dialect: "postgres", Writers: writers, Numbered: true,
+		Dialect: "postgres", Writers: writers, Numbered: true, Share: true,
 		Now: `CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)`,
 	}
 }

@@ -30,18 +30,38 @@ func open(t testing.TB, url string) driver.Driver {
 	return d
 }
 
-// TestSuite runs on a database that sorts as people do: nothing may depend on
-// the order of text.
-func TestSuite(t *testing.T) {
-	server := testparts.SharedPostgres(t)
+// sorted makes databases that sort as people do: nothing may depend on the order
+// of text. There is one a test.
+func sorted(server *testparts.PostgresServer) func(t *testing.T) driver.Driver {
 	var databases sync.Map
-	statetest.Run(t, func(t *testing.T) driver.Driver {
+	return func(t *testing.T) driver.Driver {
 		url, ok := databases.Load(t.Name())
 		if !ok {
 			url = server.Database(t, `TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'`)
 			databases.Store(t.Name(), url)
 		}
 		return open(t, url.(string))
+	}
+}
+
+func TestSuite(t *testing.T) { statetest.Run(t, sorted(testparts.SharedPostgres(t))) }
+
+func TestMany(t *testing.T) { statetest.RunMany(t, sorted(testparts.SharedPostgres(t))) }
+
+// TestRestarts stops and kills the server in turn; the last time it stays away
+// for longer than writers wait.
+func TestRestarts(t *testing.T) {
+	server := testparts.Postgres(t)
+	statetest.RunRestarts(t, sorted(server), 5, func(n int, refused <-chan struct{}) {
+		if n%2 == 0 {
+			server.Kill()
+		} else {
+			server.Stop()
+		}
+		if n == 4 {
+			<-refused
+		}
+		server.Start(t)
 	})
 }
 
