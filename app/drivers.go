@@ -109,15 +109,28 @@ func parseQueue(c *Config, log *slog.Logger) (opener[queuedriver.Conn], error) {
 		}, nil
 	case c.Queue == "mem":
 		return func(context.Context) (queuedriver.Conn, error) { return queuemem.New(queuemem.Options{}), nil }, nil
-	case strings.HasPrefix(c.Queue, "nats://"):
+	case strings.HasPrefix(c.Queue, "nats://"), strings.HasPrefix(c.Queue, "tls://"):
 		for _, address := range strings.Split(c.Queue, ",") {
-			if u, err := url.Parse(strings.TrimSpace(address)); err != nil || u.Scheme != "nats" || u.Host == "" {
-				return nil, errs.New(errs.Invalid, "config", "queue: %q is not nats://HOST:PORT", redact(address))
+			if u, err := url.Parse(strings.TrimSpace(address)); err != nil || u.Scheme != "nats" && u.Scheme != "tls" || u.Host == "" {
+				return nil, errs.New(errs.Invalid, "config", "queue: %q is not nats://HOST:PORT or tls://HOST:PORT", redact(address))
 			}
 		}
-		return func(ctx context.Context) (queuedriver.Conn, error) { return nats.Open(ctx, c.Queue, log) }, nil
+		return func(ctx context.Context) (queuedriver.Conn, error) { return dialNATS(ctx, c.Queue, log) }, nil
 	}
-	return nil, errs.New(errs.Invalid, "config", "queue: %q is none of embedded, mem, nats://HOST:PORT", redact(c.Queue))
+	return nil, errs.New(errs.Invalid, "config", "queue: %q is none of embedded, mem, nats://HOST:PORT, tls://HOST:PORT", redact(c.Queue))
+}
+
+// dialNATS refuses servers that would refuse what is sent to them, some day.
+func dialNATS(ctx context.Context, urls string, log *slog.Logger) (queuedriver.Conn, error) {
+	conn, err := nats.Open(ctx, urls, log)
+	if err != nil {
+		return nil, err
+	}
+	if limit := conn.MaxPayload(); limit < maxPayload {
+		_ = conn.Close(ctx)
+		return nil, errs.New(errs.Invalid, "config", "queue: the NATS servers take messages of %d bytes only: set max_payload: 8MB in their configuration", limit)
+	}
+	return conn, nil
 }
 
 func parseBlob(text string) (name string, open opener[*blob.Store], err error) {

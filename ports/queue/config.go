@@ -29,7 +29,7 @@ func Default() Config {
 		MaxPayload: 1 << 20, MaxBatch: 1024,
 		PendingMsgs: 8192, PendingBytes: 32 << 20,
 		RequestTimeout: time.Minute,
-		Attempts:       4, Backoff: 50 * time.Millisecond,
+		Attempts:       10, Backoff: 50 * time.Millisecond, // 6–12 s: a cluster elects a leader within
 	}
 }
 

@@ -89,8 +89,8 @@ func TestAppendRetries(t *testing.T) {
 		fails bool
 	}{
 		{"passes", 2, errs.Transient, "id", 3, false},
-		{"timeout", 3, errs.Timeout, "id", 4, false},
-		{"too often", 9, errs.Transient, "id", 4, true},
+		{"timeout", 9, errs.Timeout, "id", 10, false},
+		{"too often", 99, errs.Transient, "id", 10, true},
 		{"might be stored twice", 1, errs.Transient, "", 1, true},
 		{"will not help", 1, errs.Busy, "id", 1, true},
 	} {

@@ -6,6 +6,8 @@ package nats
 import (
 	"context"
 	"log/slog"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +21,7 @@ import (
 
 const (
 	patience     = 10 * time.Second // for one round trip where ctx sets no deadline
+	unanswered   = 5 * time.Second  // until an append counts as lost: another server leads by then
 	asyncPending = 16384            // appended entries not yet acknowledged, all callers together
 	subMsgs      = 65536            // client-side buffer of a subscription; package queue drains it without waiting
 	subBytes     = 64 << 20
@@ -36,14 +39,21 @@ type Conn struct {
 	dropped atomic.Uint64
 }
 
-// Open connects to the servers in url ("nats://a:4222,nats://b:4222", "tls://…")
-// and keeps reconnecting for ever once it has. log may be nil.
-func Open(ctx context.Context, url string, log *slog.Logger, more ...nats.Option) (*Conn, error) {
+// Open connects to the servers in urls ("nats://a:4222,nats://b:4222", "tls://…";
+// USER:PASSWORD@ or TOKEN@ before a host), and keeps reconnecting for ever once
+// it has, to whichever of them, or of those they name, is there. log may be nil.
+// Invalid: urls can't be read. Denied: they don't let us in.
+func Open(ctx context.Context, urls string, log *slog.Logger, more ...nats.Option) (*Conn, error) {
+	for i, text := range strings.Split(urls, ",") {
+		if u, err := url.Parse(strings.TrimSpace(text)); err != nil || u.Hostname() == "" { // the error would show the password
+			return nil, errs.New(errs.Invalid, "nats.connect", "address %d is no URL", i+1)
+		}
+	}
 	opts := append([]nats.Option{nats.MaxReconnects(-1)}, more...)
 	if d, ok := ctx.Deadline(); ok {
 		opts = append(opts, nats.Timeout(max(time.Until(d), time.Millisecond)))
 	}
-	return connect(url, log, opts...)
+	return connect(urls, log, opts...)
 }
 
 func connect(url string, log *slog.Logger, more ...nats.Option) (*Conn, error) {
@@ -56,8 +66,9 @@ func connect(url string, log *slog.Logger, more ...nats.Option) (*Conn, error) {
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(100*time.Millisecond, time.Second),
 		nats.ReconnectBufSize(8 << 20),
-		nats.PingInterval(20 * time.Second),
+		nats.PingInterval(5 * time.Second),
 		nats.MaxPingsOutstanding(3),
+		nats.IgnoreAuthErrorAbort(), // a server that starts may not know us yet
 		nats.ClosedHandler(func(*nats.Conn) { close(c.gone) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
@@ -82,7 +93,7 @@ func connect(url string, log *slog.Logger, more ...nats.Option) (*Conn, error) {
 	}
 	c.js, err = jetstream.New(c.nc,
 		jetstream.WithPublishAsyncMaxPending(asyncPending),
-		jetstream.WithPublishAsyncTimeout(patience),
+		jetstream.WithPublishAsyncTimeout(unanswered),
 		jetstream.WithDefaultTimeout(patience))
 	if err != nil {
 		c.nc.Close()
@@ -133,6 +144,9 @@ func (c *Conn) Subscribe(ctx context.Context, pattern, group string, deliver fun
 	}
 	return stop, nil
 }
+
+// MaxPayload is the most bytes the servers take as one message with its headers.
+func (c *Conn) MaxPayload() int64 { return c.nc.MaxPayload() }
 
 // Ping implements driver.Pinger.
 func (c *Conn) Ping(ctx context.Context) error {

@@ -38,14 +38,15 @@ type consumer struct {
 
 // Consume implements driver.Conn.
 func (c *Conn) Consume(ctx context.Context, stream string, d driver.Durable) (driver.Consumer, error) {
-	ctx, cancel := c.within(ctx)
-	defer cancel()
-	_, err := c.js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
-		Durable: d.Name, FilterSubject: d.Filter, AckPolicy: jetstream.AckExplicitPolicy,
-		AckWait: d.AckWait, MaxAckPending: d.MaxUnacked, MaxDeliver: -1, DeliverPolicy: jetstream.DeliverAllPolicy,
+	err := persist(ctx, func(ctx context.Context) error {
+		_, err := c.js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
+			Durable: d.Name, FilterSubject: d.Filter, AckPolicy: jetstream.AckExplicitPolicy,
+			AckWait: d.AckWait, MaxAckPending: d.MaxUnacked, MaxDeliver: -1, DeliverPolicy: jetstream.DeliverAllPolicy,
+		})
+		return classify("nats.consume", err)
 	})
 	if err != nil {
-		return nil, classify("nats.consume", err)
+		return nil, err
 	}
 	k := &consumer{c: c, next: "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + d.Name, name: d.Name}
 	k.life, k.end = context.WithCancel(context.Background())

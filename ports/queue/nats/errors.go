@@ -14,6 +14,7 @@ import (
 // (nats-server/server/errors.json).
 const (
 	codeResources      = 10002
+	codeNoPeers        = 10005 // with an HTTP code of 400: too few servers for the copies, at the moment
 	codeInsufficient   = 10023
 	codeMaxStreams     = 10027
 	codeNoStorage      = 10047
@@ -22,6 +23,8 @@ const (
 	codeWQUnfiltered   = 10099
 	codeWQNotUnique    = 10100
 	codeFilterNoSubset = 10093
+	codeNoCluster      = 10074 // with an HTTP code of 500: copies asked of one server alone
+	codeBeingStored    = 10158 // the same DedupID, not yet on enough servers
 	codeConfigRefused  = 10052 // with an HTTP code of 500
 )
 
@@ -65,7 +68,9 @@ func kindOfAPI(e *jetstream.APIError) errs.Kind {
 		return errs.NotFound
 	case codeResources, codeInsufficient, codeMaxStreams, codeNoStorage, codeStoreFailed, jetstream.JSErrCodeMaximumConsumersLimit:
 		return errs.Busy
-	case codeNotTheStream, codeFilterNoSubset:
+	case codeNoPeers, codeBeingStored:
+		return errs.Transient
+	case codeNotTheStream, codeFilterNoSubset, codeNoCluster:
 		return errs.Invalid
 	case codeWQUnfiltered, codeWQNotUnique:
 		return errs.Conflict

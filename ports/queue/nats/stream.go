@@ -3,56 +3,62 @@ package nats
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/ports/queue"
 	"github.com/mediafn/mediafn/ports/queue/driver"
 )
 
-// Times of Declare. A cluster leaves requests unanswered where several processes
-// make the same stream at once, as at a first start of everything, and refuses
-// them while it elects: each try is short, and there are many.
+// Times of persist.
 const (
-	declareTry   = 2 * time.Second
-	declarePause = 200 * time.Millisecond
-	declareAll   = 30 * time.Second
+	persistTry   = 2 * time.Second
+	persistPause = 200 * time.Millisecond
+	persistAll   = 30 * time.Second
 )
 
-// Declare implements driver.Conn.
-func (c *Conn) Declare(ctx context.Context, s driver.Stream) error {
+// persist repeats what is idempotent while it fails for a passing reason. A
+// cluster leaves requests unanswered where several processes make the same
+// stream at once, as at a first start of everything, and refuses them while it
+// elects: each try is short, and there are many.
+func persist(ctx context.Context, do func(context.Context) error) error {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, declareAll)
+		ctx, cancel = context.WithTimeout(ctx, persistAll)
 		defer cancel()
 	}
 	for {
-		err := c.declare(ctx, s)
+		once, end := context.WithTimeout(ctx, persistTry)
+		err := do(once)
+		end()
 		if err == nil || !errs.KindOf(err).Retryable() {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(declarePause):
+		case <-time.After(persistPause):
 		}
 	}
 }
 
-func (c *Conn) declare(ctx context.Context, s driver.Stream) error {
+// Declare implements driver.Conn.
+func (c *Conn) Declare(ctx context.Context, s driver.Stream) error {
 	const op = "nats.declare"
-	ctx, cancel := context.WithTimeout(ctx, declareTry)
-	defer cancel()
-	_, err := c.js.CreateOrUpdateStream(ctx, streamConfig(s))
-	var api *jetstream.APIError
-	if errors.As(err, &api) && (api.ErrorCode == codeConfigRefused || !kindOfAPI(api).Retryable()) {
-		// The configuration was checked before: what the server refuses now clashes
-		// with what it has.
-		return errs.As(errs.Conflict, op, err)
-	}
-	return classify(op, err)
+	return persist(ctx, func(ctx context.Context) error {
+		_, err := c.js.CreateOrUpdateStream(ctx, streamConfig(s))
+		var api *jetstream.APIError
+		if errors.As(err, &api) && (api.ErrorCode == codeConfigRefused || !kindOfAPI(api).Retryable()) {
+			// The configuration was checked before: what the server refuses now clashes
+			// with what it has.
+			return errs.As(errs.Conflict, op, err)
+		}
+		return classify(op, err)
+	})
 }
 
 func streamConfig(s driver.Stream) jetstream.StreamConfig {
@@ -120,15 +126,17 @@ func (c *Conn) Append(ctx context.Context, stream string, entries []driver.Entry
 		}
 	}
 	if failed != nil {
-		c.explain(ctx, stream, failed)
+		c.explain(ctx, stream, entries, failed)
 	}
 	return failed
 }
 
 // explain tells a subject that belongs to no stream, or to another one, from a
-// stream that does not exist: the server's answer to an append is the same.
-func (c *Conn) explain(ctx context.Context, stream string, failed []error) {
+// stream that does not exist and from one that has no leader at the moment: the
+// server's answer to an append is the same.
+func (c *Conn) explain(ctx context.Context, stream string, entries []driver.Entry, failed []error) {
 	var known error
+	var subjects []string
 	asked := false
 	for i, err := range failed {
 		if !errs.Is(err, errs.NotFound) && !errs.Is(err, errs.Invalid) {
@@ -136,9 +144,15 @@ func (c *Conn) explain(ctx context.Context, stream string, failed []error) {
 		}
 		if !asked {
 			asked = true
-			_, known = c.js.Stream(ctx, stream)
+			var s jetstream.Stream
+			if s, known = c.js.Stream(ctx, stream); known == nil {
+				subjects = s.CachedInfo().Config.Subjects
+			}
 		}
+		ours := slices.ContainsFunc(subjects, func(p string) bool { return queue.Match(p, entries[i].Subject) })
 		switch {
+		case ours && errs.Is(err, errs.NotFound):
+			failed[i] = errs.New(errs.Transient, "nats.append", "stream %s has no leader now: %w", stream, err)
 		case known == nil:
 			failed[i] = errs.New(errs.Invalid, "nats.append", "the subject is not one of stream %s: %w", stream, err)
 		case errors.Is(known, jetstream.ErrStreamNotFound):
