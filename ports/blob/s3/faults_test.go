@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -289,6 +290,77 @@ func TestCutUploads(t *testing.T) {
 	if !errs.Is(err, errs.Transient) || !strings.Contains(err.Error(), "stays there") {
 		t.Errorf("no way to forget: %v", err)
 	}
+}
+
+// TestCopyOfWhatChanges: a source that is replaced under a copy is copied as it is
+// then, never half and half.
+func TestCopyOfWhatChanges(t *testing.T) {
+	r := newRig(t, testparts.S3(t), nil)
+	for _, size := range []int{1000, large} {
+		r.put(t, "source", noise(size))
+		later := bytes.Repeat([]byte("n"), size)
+		copies := 0
+		r.proxy.Break(testparts.Fault{Refuse: true, Only: func(q *http.Request) bool {
+			if q.Header.Get("X-Amz-Copy-Source") == "" {
+				return false
+			}
+			if copies++; copies == 1 {
+				if _, err := r.direct.Client.PutObject(context.Background(), r.bucket, "source", bytes.NewReader(later), int64(size), minio.PutObjectOptions{}); err != nil {
+					t.Error(err)
+				}
+			}
+			return false
+		}})
+		if _, err := r.Copy(t.Context(), "bucket", "source", "bucket", "copy"); err != nil {
+			t.Fatal(err)
+		}
+		r.proxy.Heal()
+		if got := r.get(t, "copy"); !bytes.Equal(got, later) || copies < 2 {
+			t.Errorf("%d bytes, %d requests to copy", len(got), copies)
+		}
+		r.only(t, "before", "copy", "source")
+	}
+}
+
+// TestMemory: many uploads get by with the memory of two parts.
+func TestMemory(t *testing.T) {
+	r := newRig(t, testparts.S3(t), func(o *s3.Options) { o.Memory = 2 * o.PartSize })
+	data := noise(large)
+	var all sync.WaitGroup
+	for i := range 6 {
+		all.Go(func() {
+			size := []int64{large, -1}[i%2]
+			if _, err := r.Put(t.Context(), "bucket", string(rune('a'+i)), bytes.NewReader(data), blob.PutOptions{Size: size}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	for i := range 6 {
+		if !bytes.Equal(r.get(t, string(rune('a'+i))), data) {
+			t.Errorf("object %d has changed", i)
+		}
+	}
+	// Who waits for memory can give up, and what a failure held is free again.
+	ctx, cancel := context.WithCancel(t.Context())
+	hold, held := io.Pipe()
+	defer held.Close()
+	var slow sync.WaitGroup
+	for range 2 {
+		slow.Go(func() {
+			_, err := r.Put(ctx, "bucket", "slow", hold, blob.PutOptions{Size: large})
+			if !errs.Is(err, errs.Canceled) {
+				t.Errorf("slow: %v", err)
+			}
+		})
+	}
+	for range 2 {
+		_, _ = held.Write([]byte("x")) // they are reading, or about to
+	}
+	cancel()
+	_ = held.CloseWithError(context.Canceled)
+	slow.Wait()
+	r.put(t, "after", data)
 }
 
 // TestSilence: a store that says nothing more counts as gone.
