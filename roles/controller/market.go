@@ -26,6 +26,7 @@ type market struct {
 	seen     map[string]seen // workers by name, as they last offered
 	paused   map[string]bool // pools
 	draining map[string]bool // workers
+	reported time.Time       // when the gauges were set
 }
 
 func newMarket() market {

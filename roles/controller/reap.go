@@ -21,6 +21,7 @@ func (t *turn) reap(ctx context.Context) {
 		t.more = true // what somebody else made ready is not in memory
 		t.duties.count(ctx)
 		t.clean(ctx, t.now)
+		t.report(ctx, t.now)
 	}
 	if !t.duties.holds(Reap) {
 		t.looked = time.Time{}

@@ -12,7 +12,7 @@ import (
 // status is what the matcher tells whoever asks.
 func (c *Controller) status(ctx context.Context) job.Status {
 	now := c.parts.Now()
-	s := job.Status{Schema: job.Schema, Matcher: c.cfg.Name, At: now}
+	s := job.Status{Schema: job.Schema, Matcher: c.cfg.Name, At: now, Reasons: c.reasons(ctx)}
 	ready, err := c.parts.Store.CountReady(ctx)
 	if err != nil {
 		c.parts.Log.Warn("ready work not counted", "err", err)
