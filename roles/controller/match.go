@@ -173,7 +173,7 @@ func (t *turn) account(ctx context.Context, g *grant) {
 	t.parts.Metrics.Granted(&g.work, g.ready, t.now)
 	message, err := g.work.Grant(t.cfg.Lease, max(g.cores, 1))
 	if err != nil {
-		t.parts.Log.Error("job not readable", "work", g.work.ID, "err", err)
+		t.parts.Log.Error("job not readable", task.Ids(g.work.ID, g.work.Trace), "err", err)
 		return // its lease will end it
 	}
 	if message.Job.Async && t.cfg.Callback != nil {

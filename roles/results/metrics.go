@@ -12,6 +12,7 @@ type Metrics struct {
 	webhooks *prometheus.CounterVec
 	took     prometheus.Histogram
 	sending  prometheus.Gauge
+	queued   prometheus.Counter
 }
 
 // NewMetrics registers the role's metrics.
@@ -28,6 +29,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		sending: r.NewGauge(prometheus.GaugeOpts{
 			Name: "mediafn_webhooks_sending", Help: "Webhooks under way.",
 		}),
+		queued: r.NewCounter(prometheus.CounterOpts{
+			Name: "mediafn_results_queued_total", Help: "Results put into tenants' result queues.",
+		}),
 	}
 }
 
@@ -40,6 +44,12 @@ func (m *Metrics) begun() func(took time.Duration) {
 	return func(took time.Duration) {
 		m.sending.Dec()
 		m.took.Observe(took.Seconds())
+	}
+}
+
+func (m *Metrics) relayed(results int) {
+	if m != nil {
+		m.queued.Add(float64(results))
 	}
 }
 

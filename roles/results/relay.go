@@ -104,6 +104,7 @@ func (r *Results) move(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	r.parts.Reached("result queued")
+	r.parts.Metrics.relayed(len(posts))
 	return len(posts) == relayBatch, r.parts.Store.SettleAll(context.WithoutCancel(ctx), posts)
 }
 
