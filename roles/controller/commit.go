@@ -11,11 +11,23 @@ import (
 	"github.com/mediafn/mediafn/ports/state"
 )
 
-// commit writes everything this turn changes in one commit, and then tells who
-// must know.
-func (t *turn) commit(ctx context.Context) {
-	var changes []state.Change
-	var decided []*change
+// commit is a turn whose rows are being written.
+type commit struct {
+	turn    *turn
+	decided []*change
+	changes []state.Change // of decided, then of the turn's lone grants
+	failed  []error        // one a change, once done is closed
+	done    chan struct{}
+	began   time.Time
+}
+
+// has reports whether a task is being written.
+func (w *commit) has(id string) bool { return w != nil && id != "" && w.turn.tasks[id] != nil }
+
+// begin has everything this turn changes written in one commit. Nobody is told
+// before settle.
+func (t *turn) begin(ctx context.Context) {
+	w := &commit{turn: t, done: make(chan struct{}), began: time.Now()}
 	for _, id := range t.order {
 		c := t.tasks[id]
 		write := t.write(c)
@@ -23,28 +35,43 @@ func (t *turn) commit(ctx context.Context) {
 			t.unchanged(ctx, c)
 			continue
 		}
-		changes, decided = append(changes, write), append(decided, c)
+		w.changes, w.decided = append(w.changes, write), append(w.decided, c)
 	}
-	changes = append(changes, t.leases()...)
-	if len(changes) == 0 {
+	w.changes = append(w.changes, t.leases()...)
+	if len(w.changes) == 0 {
 		return
 	}
-	began := time.Now()
-	defer func() { t.parts.Metrics.Turned(len(decided), time.Since(began)) }()
-	failed := t.parts.Store.Apply(ctx, changes)
+	t.writing = w
+	go func() {
+		defer close(w.done)
+		w.failed = t.parts.Store.Apply(ctx, w.changes)
+	}()
+}
+
+// settle waits until the turn that is being written is, and tells who must
+// know.
+func (c *Controller) settle(ctx context.Context) {
+	w := c.writing
+	if w == nil {
+		return
+	}
+	<-w.done
+	c.writing = nil
+	t := w.turn
+	t.parts.Metrics.Turned(len(w.decided), time.Since(w.began))
 	if len(t.alone) > 0 {
 		t.parts.Reached("granted")
 	}
 	var news notice
-	for i, c := range decided {
-		if failed[i] != nil {
-			t.refused(ctx, c, failed[i])
+	for i, d := range w.decided {
+		if w.failed[i] != nil {
+			t.refused(ctx, d, w.failed[i])
 			continue
 		}
-		t.committed(ctx, c, &changes[i], &news)
+		t.committed(ctx, d, &w.changes[i], &news)
 	}
 	for i := range t.alone {
-		t.leased(ctx, &t.alone[i], failed[len(decided)+i])
+		t.leased(ctx, &t.alone[i], w.failed[len(w.decided)+i])
 	}
 	t.reply(ctx)
 	if len(news.Ready)+len(news.Ended) > 0 && !t.duties.holds(Match) {
@@ -92,6 +119,9 @@ func (t *turn) unchanged(ctx context.Context, c *change) {
 func (t *turn) refused(ctx context.Context, c *change, err error) {
 	id := c.was.Task.ID
 	t.forget(id)
+	for i := range c.grants {
+		t.withdraw(&c.grants[i])
+	}
 	for _, a := range c.acks {
 		_ = a.delivery.Nak(t.cfg.Tick / 4)
 	}

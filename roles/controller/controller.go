@@ -84,6 +84,9 @@ type Controller struct {
 
 	consuming *errgroup.Group // goroutines that take answers
 
+	writing *commit   // the turn that is being written; nil = none
+	later   []message // about tasks that are being written
+
 	looked time.Time // when the reaper last saw the leases
 	spare  time.Time // before it nothing is lost for want of a renewal
 }
@@ -153,60 +156,6 @@ func (c *Controller) Run(ctx context.Context) error {
 	defer cancel()
 	c.duties.release(last) // the next one need not wait for them to run out
 	return err
-}
-
-func (c *Controller) loop(ctx context.Context) {
-	for {
-		select {
-		case m := <-c.inbox:
-			c.handle(ctx, c.batch(m))
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// batch takes what else has happened, so that it is committed together.
-func (c *Controller) batch(first message) []message {
-	all := []message{first}
-	for len(all) < 512 {
-		select {
-		case m := <-c.inbox:
-			all = append(all, m)
-		default:
-			return all
-		}
-	}
-	return all
-}
-
-// handle is one turn of the loop: what happened, what follows, which work goes
-// to whom, what is written in one commit, and who is told.
-func (c *Controller) handle(ctx context.Context, batch []message) {
-	t := newTurn(c)
-	for _, m := range batch {
-		switch {
-		case m.want != nil:
-			c.want(ctx, m.want)
-		case m.answer != nil:
-			t.answer(ctx, m.answer)
-		case m.notice != nil:
-			c.heed(ctx, m.notice)
-		case m.status != "":
-			c.send(ctx, m.status, c.status(ctx))
-		case m.tick:
-			c.duties.renew(ctx)
-			c.study(ctx)
-			t.reap(ctx)
-		case m.task != nil:
-			t.announced(ctx, m.task)
-		default:
-			t.fresh(ctx, m.taskID) // somebody else wrote to the row
-		}
-	}
-	t.decide()
-	t.match(ctx)
-	t.commit(ctx)
 }
 
 func (c *Controller) send(ctx context.Context, subject string, v any) {

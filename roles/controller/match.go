@@ -129,6 +129,14 @@ func (t *turn) lease(w task.Work, o *offer, cores int) {
 	w.State, w.Attempt, w.Trace, w.Worker = task.Running, w.Attempt+1, task.NewID(), o.Worker
 	w.StartedAt, w.LeaseTill, w.Deadline = t.now, t.now.Add(t.cfg.Lease), t.now.Add(w.Timeout)
 	g := grant{w, o, cores, latest(w.CreatedAt, w.NotBefore)}
+	delete(t.ready, w.ID)
+	t.running(w.Tenant, 1)
+	if t.replies[o] == nil { // what it offered is taken, whatever becomes of the commit
+		t.replies[o] = &job.Grants{Schema: job.Schema}
+		delete(t.wants, o.Worker)
+		t.given[o.Worker] = mark{o.Seen, t.now}
+	}
+	t.given[o.Worker] = mark{t.given[o.Worker].count + 1, t.now}
 	if c := t.tasks[w.TaskID]; c != nil {
 		c.set(w)
 		c.grants = append(c.grants, g)
@@ -153,9 +161,8 @@ func (t *turn) leases() []state.Change {
 // leased follows the commit of a grant whose task was not decided on.
 func (t *turn) leased(ctx context.Context, g *grant, err error) {
 	if err != nil {
-		delete(t.ready, g.work.ID)
 		t.forget(g.work.TaskID)
-		t.more = true
+		t.withdraw(g)
 		return
 	}
 	if v, ok := t.views[g.work.TaskID]; ok {
@@ -165,11 +172,16 @@ func (t *turn) leased(ctx context.Context, g *grant, err error) {
 	t.send(ctx, job.SubjectEvents+g.work.TaskID, workEvent(&g.work, t.now))
 }
 
-// account books a grant that was written, and adds it to what its worker is
-// told at the end of the turn.
+// withdraw takes back a grant that was not written.
+func (t *turn) withdraw(g *grant) {
+	t.running(g.work.Tenant, -1)
+	m := t.given[g.offer.Worker]
+	t.given[g.offer.Worker] = mark{m.count - 1, m.at}
+	t.more = true
+}
+
+// account adds a grant that was written to what its worker is told.
 func (t *turn) account(ctx context.Context, g *grant) {
-	delete(t.ready, g.work.ID)
-	t.running(g.work.Tenant, 1)
 	t.parts.Metrics.Granted(&g.work, g.ready, t.now)
 	message, err := g.work.Grant(t.cfg.Lease, max(g.cores, 1))
 	if err != nil {
@@ -180,18 +192,13 @@ func (t *turn) account(ctx context.Context, g *grant) {
 		message.Job.Callback = t.cfg.Callback(g.work.Trace)
 	}
 	granted(ctx, t.parts.Tracer, &message, &g.work, g.ready)
-	if t.replies[g.offer] == nil {
-		t.replies[g.offer] = &job.Grants{Schema: job.Schema}
-	}
 	t.replies[g.offer].Grants = append(t.replies[g.offer].Grants, message)
 }
 
 // reply tells workers what they were granted. One that never hears of it loses
-// leases, nothing else.
+// leases, nothing else. One whose grants were all refused offers again.
 func (t *turn) reply(ctx context.Context) {
 	for o, a := range t.replies {
-		delete(t.wants, o.Worker)
-		t.given[o.Worker] = mark{o.Seen + int64(len(a.Grants)), t.now}
 		t.send(ctx, o.reply, a)
 	}
 }

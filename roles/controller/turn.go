@@ -18,7 +18,7 @@ type turn struct {
 	tasks   map[string]*change
 	order   []string
 	alone   []grant                // of work whose task is not decided on in this turn
-	replies map[*offer]*job.Grants // grants that were written
+	replies map[*offer]*job.Grants // by the offers that were taken: grants that were written
 }
 
 // change is one task under change: the committed view, and the rows as answers,
