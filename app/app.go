@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -181,6 +182,11 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	}
 	defer a.observe(ctx)()
+	if os.Getenv("GOGC") == "" {
+		// What lives is small and what is thrown away is much: collecting less
+		// often saves a tenth of the CPU for some tens of megabytes.
+		debug.SetGCPercent(400)
+	}
 	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopInner()
 	outer, stopOuter := context.WithCancel(ctx)
