@@ -77,7 +77,8 @@ func (m *matching) why(it *Item, seen map[*peers]map[shape]Why) Why {
 	if m.tenants[it.Tenant].full(0) {
 		return Limit
 	}
-	s, able := shapeOf(it), m.ableTo(it)
+	able := m.ableTo(it)
+	_, s := shapeOf(it)
 	if w, ok := seen[able][s]; ok {
 		return w
 	}

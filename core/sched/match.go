@@ -152,14 +152,21 @@ func (m *matching) claims(class int) *heap[*claim] {
 // place gives an item to the worker that has most of itself free.
 func (m *matching) place(i int) bool {
 	it := &m.items[i]
-	s, able := shapeOf(it), m.ableTo(it)
-	if able.failed[s] {
+	able := m.ableTo(it)
+	s, own := shapeOf(it)
+	if able.failed[s] || able.failed[own] {
 		return false
 	}
 	var best *room
 	for _, r := range able.rooms {
-		if r.refuses(it) == "" && (best == nil || r.before(best, it)) {
+		if best != nil && !r.before(best, it) {
+			continue
+		}
+		switch r.refuses(it) {
+		case "":
 			best = r
+		case Kinds:
+			s = own
 		}
 	}
 	if best == nil {
@@ -206,7 +213,7 @@ func (m *matching) hold(it *Item, able []*room) {
 		if r.memory >= it.Memory && r.gpu >= it.GPU {
 			return // it waits for a core, and gets there without
 		}
-		if best == nil || r.memory > best.memory || (r.memory == best.memory && r.name < best.name) {
+		if best == nil || r.memory > best.memory {
 			best = r
 		}
 	}

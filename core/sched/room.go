@@ -1,6 +1,9 @@
 package sched
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // room is what is left of a want.
 type room struct {
@@ -18,6 +21,8 @@ type room struct {
 	held   bool
 }
 
+// rooms lists what is offered by the name of the worker: of rooms alike the
+// first is taken, whatever the order of the wants.
 func rooms(wants []Want) []room {
 	all := make([]room, len(wants))
 	for i := range wants {
@@ -38,6 +43,7 @@ func rooms(wants []Want) []room {
 		}
 		all[i] = r
 	}
+	slices.SortStableFunc(all, func(a, b room) int { return strings.Compare(a.name, b.name) })
 	return all
 }
 
@@ -75,7 +81,8 @@ type peers struct {
 	failed map[shape]bool
 }
 
-// shape is all that decides where among its peers an item fits.
+// shape is all that decides where among its peers an item fits: kind and group
+// only where something bounds the kind.
 type shape struct {
 	kind, group, avoid string
 	memory             int64
@@ -83,12 +90,14 @@ type shape struct {
 	counts             bool
 }
 
-func shapeOf(it *Item) shape {
-	s := shape{avoid: it.Avoid, memory: it.Memory, gpu: it.GPU, counts: it.Cores > 0}
+// shapeOf gives an item's shape where kinds have room, and its own.
+func shapeOf(it *Item) (s, own shape) {
+	s = shape{avoid: it.Avoid, memory: it.Memory, gpu: it.GPU, counts: it.Cores > 0}
+	own = s
 	if s.counts {
-		s.kind, s.group = it.Kind, it.Group
+		own.kind, own.group = it.Kind, it.Group
 	}
-	return s
+	return s, own
 }
 
 // refuses says why an able worker cannot take an item now; empty = it can.
@@ -117,7 +126,7 @@ func (r *room) carries(it *Item) bool { return it.Group != "" && r.groups[it.Gro
 
 // before reports whether an item is better placed in r than in b: where more of
 // the machine is free, so that load spreads by size. Work without a core goes
-// where least has been given. Of equals the first by name, whatever their order.
+// where least has been given.
 func (r *room) before(b *room, it *Item) bool {
 	if it.Cores == 0 && r.taken != b.taken {
 		return r.taken < b.taken
@@ -128,10 +137,7 @@ func (r *room) before(b *room, it *Item) bool {
 	if r.cores != b.cores {
 		return r.cores > b.cores
 	}
-	if r.memory != b.memory {
-		return r.memory > b.memory
-	}
-	return r.name < b.name
+	return r.memory > b.memory
 }
 
 // give takes an item's room away and returns the cores it gets.
