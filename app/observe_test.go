@@ -201,6 +201,24 @@ func TestAlertsNameMetrics(t *testing.T) {
 	}
 }
 
+func TestObservedConfigIsChecked(t *testing.T) {
+	good := Config{Data: "data", Listen: "127.0.0.1:0", Roles: []string{"gateway"}, Most: 1, Lease: 15 * time.Second, Tick: time.Second}
+	for field, change := range map[string]func(*Config){
+		"otlp":  func(c *Config) { c.OTLP = "collector:4318" },
+		"pprof": func(c *Config) { c.Pprof = true },
+	} {
+		c := good
+		change(&c)
+		if err := c.Complete(); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), field+": ") {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	good.OTLP, good.Ops, good.Pprof = "https://collector:4318", "127.0.0.1:0", true
+	if err := good.Complete(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestWhereMetricsAre: on the API unless there is an address for them, and
 // never where tenants would see one another's.
 func TestWhereMetricsAre(t *testing.T) {

@@ -108,11 +108,17 @@ func TestOneTrace(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("no webhook")
 	}
+	still := s.submit(api.Submit{Cmd: "image.transform", Inputs: []media.Ref{s.upload("in", picture(t))}, Params: json.RawMessage(`{"width":40}`)})
+	s.succeeded(still)
 	s.stop() // sends the last spans
 
 	var paths []string
 	webhook := ""
+	images := 0
 	for id, span := range c.all {
+		if strings.HasSuffix(c.path(span), "POST /v1/tasks > grant > attempt image.transform > compute > mediafn-engine") {
+			images++ // in a trace that mediafn began
+		}
 		if hex.EncodeToString(span.TraceId) != trace {
 			continue // of the upload and the polls
 		}
@@ -146,6 +152,9 @@ func TestOneTrace(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Logf("spans:\n%s", strings.Join(paths, "\n"))
+	}
+	if images == 0 {
+		t.Error("no engine is in the trace of an image")
 	}
 	if want := fmt.Sprintf("00-%s-%s-01", trace, webhook); told != want {
 		t.Errorf("the webhook says %s, its span is %s", told, want)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -98,6 +99,11 @@ func TestServer(t *testing.T) {
 	if _, body := get("/metrics"); !strings.Contains(body, `mediafn_build_info{roles="worker"`) || !strings.Contains(body, "process_cpu_seconds_total") {
 		t.Error(body)
 	}
+	profiled := httptest.NewRecorder()
+	(&Server{Metrics: s.Metrics, Ready: ready, Pprof: true}).handler().ServeHTTP(profiled, httptest.NewRequest("GET", "/debug/pprof/heap", nil))
+	if profiled.Code != 200 || profiled.Body.Len() == 0 {
+		t.Errorf("a profile: %d", profiled.Code)
+	}
 	http.DefaultClient.CloseIdleConnections()
 	stop()
 	if err := <-ended; err != nil {
@@ -156,5 +162,37 @@ func TestTracesWantAnAddress(t *testing.T) {
 		if _, _, err := (Traces{URL: bad}).Open(t.Context(), prometheus.NewRegistry(), nil); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
+	}
+}
+
+// TestACollectorThatRefuses costs spans and a line in the log, nothing else.
+func TestACollectorThatRefuses(t *testing.T) {
+	asked := make(chan string, 10)
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.Path
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer collector.Close()
+	var log bytes.Buffer
+	reg := prometheus.NewRegistry()
+	tracer, shut, err := Traces{URL: collector.URL, Instance: "here", Roles: []string{"worker"}}.Open(t.Context(), reg, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, s := tracer.Begin(t.Context(), "attempt", span.Options{})
+	s.End(nil)
+	if err := shut(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if path := <-asked; path != "/v1/traces" {
+		t.Errorf("asked at %s", path)
+	}
+	want := "# HELP mediafn_spans_total Spans given to the collector, by whether it took them.\n" +
+		"# TYPE mediafn_spans_total counter\nmediafn_spans_total{outcome=\"failed\"} 1\n"
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "mediafn_spans_total"); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(log.String(), "spans not sent") {
+		t.Error(log.String())
 	}
 }

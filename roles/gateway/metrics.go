@@ -111,7 +111,10 @@ func (g *Gateway) seen(route string, h http.Handler) http.Handler {
 			s.Set(attribute.Int("http.response.status_code", status.status))
 			s.End(nil)
 		}()
-		h.ServeHTTP(status, r.WithContext(ctx))
+		if ctx != r.Context() { // else there is no trace, and nothing to copy a request for
+			r = r.WithContext(ctx)
+		}
+		h.ServeHTTP(status, r)
 	})
 }
 

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -27,23 +28,25 @@ func (w *Worker) begin(ctx context.Context, a *attempt) (context.Context, *span.
 
 // ended counts an attempt and logs it.
 func (w *Worker) ended(ctx context.Context, a *attempt, o *job.Outcome, err error) {
-	name := a.grant.Job.Fn
-	ids, took := task.Ids(a.grant.Work, a.grant.Job.Trace), time.Since(a.started)
+	name, took, log := a.grant.Job.Fn, time.Since(a.started), w.parts.Log
+	if err != nil || log.Enabled(ctx, slog.LevelDebug) { // ids cost, and thousands succeed a second
+		log = log.With(task.Ids(a.grant.Work, a.grant.Job.Trace), "fn", name)
+	}
 	switch cause := context.Cause(ctx); {
 	case err == nil && o.Pending:
 		w.parts.Metrics.finished(name, "pending", nil)
-		w.parts.Log.DebugContext(ctx, "attempt waits for an outside service", ids, "fn", name)
+		log.DebugContext(ctx, "attempt waits for an outside service")
 	case err == nil:
 		w.parts.Metrics.finished(name, "succeeded", &o.Usage)
-		w.parts.Log.DebugContext(ctx, "attempt succeeded", ids, "fn", name, "seconds", took.Seconds())
+		log.DebugContext(ctx, "attempt succeeded", "seconds", took.Seconds())
 	case errors.Is(cause, errReturned):
 		w.parts.Metrics.finished(name, "returned", nil)
-		w.parts.Log.InfoContext(ctx, "attempt handed back", ids, "fn", name)
+		log.InfoContext(ctx, "attempt handed back")
 	case errors.Is(cause, errLost), errors.Is(cause, errStopped):
 		w.parts.Metrics.finished(name, "stopped", nil)
-		w.parts.Log.InfoContext(ctx, "attempt stopped", ids, "fn", name, "why", cause)
+		log.InfoContext(ctx, "attempt stopped", "why", cause)
 	default:
 		w.parts.Metrics.finished(name, "failed", nil)
-		w.parts.Log.InfoContext(ctx, "attempt failed", ids, "fn", name, "seconds", took.Seconds(), "err", err)
+		log.InfoContext(ctx, "attempt failed", "seconds", took.Seconds(), "err", err)
 	}
 }
