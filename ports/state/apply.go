@@ -78,7 +78,7 @@ func (x *tx) apply(c *Change) {
 	}
 	for _, n := range c.History {
 		x.exec(nil, `INSERT INTO history (id, task_id, work_id, kind, detail, at) VALUES (?,?,?,?,?,?)`,
-			task.NewID(), n.TaskID, n.WorkID, n.Kind, n.Detail, ms(n.At))
+			task.NewID(), n.TaskID, n.WorkID, n.Kind, plain(n.Detail), ms(n.At))
 	}
 }
 

@@ -77,7 +77,7 @@ func (s *Store) Settle(ctx context.Context, p Post, again time.Time, log *Delive
 	return s.write(ctx, "state.settle", func(x *tx) {
 		if log != nil {
 			x.exec(nil, `INSERT INTO deliveries (id, task_id, webhook_id, url, attempt, status, error, at, took)
- VALUES (?,?,?,?,?,?,?,?,?)`, task.NewID(), log.TaskID, log.WebhookID, log.URL, log.Attempt, log.Status, log.Error,
+ VALUES (?,?,?,?,?,?,?,?,?)`, task.NewID(), log.TaskID, log.WebhookID, log.URL, log.Attempt, log.Status, plain(log.Error),
 				ms(log.At), log.Took.Milliseconds())
 		}
 		if again.IsZero() {

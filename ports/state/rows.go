@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/mediafn/mediafn/core/fn"
@@ -144,7 +145,13 @@ func workArgs(w *task.Work) []any {
 }
 
 func nullable(raw json.RawMessage) sql.NullString {
-	return sql.NullString{String: string(raw), Valid: len(raw) > 0}
+	return sql.NullString{String: plain(string(raw)), Valid: len(raw) > 0}
+}
+
+// plain is text every database can store, of text that came from anywhere: a
+// tool's last words must not keep its failure from being written.
+func plain(s string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD")
 }
 
 func scanMoment(rows *sql.Rows) (time.Time, error) {

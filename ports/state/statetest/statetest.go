@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) driver.Driver) {
 		{"Backlog", testBacklog},
 		{"Watch", testWatch},
 		{"Record", testRecord},
+		{"HostileText", testHostileText},
 		{"Flows", testFlows},
 		{"Reopen", testReopen},
 		{"Closed", testClosed},

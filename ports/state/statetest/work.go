@@ -272,3 +272,26 @@ func testRecord(t *testing.T, b *bench) {
 		t.Errorf("history: %v\n%s", err, diff)
 	}
 }
+
+// testHostileText: what a tool or a receiver said is kept, whatever bytes it
+// has.
+func testHostileText(t *testing.T, b *bench) {
+	tk := b.submit("a", "m")
+	said := "a\x00b\xffc 日本"
+	w := work(&tk, "C", -1, task.Ready)
+	w.Error = &task.Fault{Kind: errs.Internal, Message: said, Tail: said}
+	w.Facts = []byte("{\"x\":\"a\xffb\"}")
+	b.apply(state.Change{Insert: []task.Work{w}, History: []state.Note{{TaskID: tk.ID, Kind: "k", Detail: said, At: epoch}}})
+	notes, err := b.History(t.Context(), tk.ID)
+	if err != nil || len(notes) != 1 || notes[0].Detail != "ab\uFFFDc 日本" {
+		t.Errorf("%q, %v", notes, err)
+	}
+	if got := b.row(w.ID); string(got.Facts) != "{\"x\":\"a\uFFFDb\"}" || got.Error.Tail != "a\x00b\uFFFDc 日本" {
+		t.Errorf("%q, %q", got.Facts, got.Error.Tail)
+	}
+	p := state.Post{ID: "p", TaskID: tk.ID, Kind: state.Webhook, NotBefore: epoch, CreatedAt: epoch}
+	b.apply(state.Change{Posts: []state.Post{p}})
+	if err := b.Settle(t.Context(), p, time.Time{}, &state.Delivery{TaskID: tk.ID, Error: said, At: epoch}); err != nil {
+		t.Error(err)
+	}
+}
