@@ -133,7 +133,7 @@ func TestSweepRacesRetry(t *testing.T) {
 		l.before = func() {
 			v := c.view(y.id)
 			v.Plan = c.book.Get("pair")
-			step, err := task.Retry(v, time.Now())
+			step, err := task.Retry(v, task.Scope{}, time.Now())
 			if err != nil {
 				t.Error(err)
 			}

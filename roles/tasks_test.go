@@ -195,7 +195,7 @@ func TestRetryKeepsFinishedParts(t *testing.T) {
 		delete(c.run.do, "t.b")
 		c.run.mu.Unlock()
 		v.Plan = c.book.Get("pair")
-		step, err := task.Retry(v, time.Now())
+		step, err := task.Retry(v, task.Scope{}, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -127,3 +127,29 @@ func (p *Plan) Module(status string) int {
 	}
 	return -1
 }
+
+// Uses lists the components that a component waits for or whose results it
+// refers to, directly; what it stands in for is one of them.
+func (c *Component) Uses() []int {
+	uses := slices.Clone(c.Depends)
+	see := func(refs ...*Ref) {
+		for _, r := range refs {
+			if r != nil && r.Component >= 0 && !slices.Contains(uses, r.Component) {
+				uses = append(uses, r.Component)
+			}
+		}
+	}
+	for i := range c.Inputs {
+		for n := range c.Inputs[i].Refs {
+			see(&c.Inputs[i].Refs[n])
+		}
+	}
+	for i := range c.When {
+		see(&c.When[i].Fact)
+	}
+	see(c.From, c.Part, c.ForEach)
+	if c.Instead != nil && !slices.Contains(uses, c.Instead.Index) {
+		uses = append(uses, c.Instead.Index)
+	}
+	return uses
+}

@@ -19,7 +19,9 @@ type Step struct {
 	Update []Work
 	Stop   []Work // running rows whose workers are told to stop; they confirm
 	Drafts []Draft
-	Notes  []Note // what the history keeps of the decision, beside what rows show
+	Delete []Work  // only of a retry: what is made anew
+	Traces []Trace // only of a retry: attempts whose rows are used anew
+	Notes  []Note  // what the history keeps of the decision, beside what rows show
 }
 
 // Draft is what leaves at the end of a module that names outputs. The step that

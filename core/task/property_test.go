@@ -74,7 +74,7 @@ func (w *world) due(id string) {
 }
 
 func (w *world) retry() {
-	step, err := task.Retry(w.view(), w.now)
+	step, err := task.Retry(w.view(), task.Scope{}, w.now)
 	if over := w.task.State == task.Failed || w.task.State == task.Canceled; over != (err == nil) {
 		w.t.Fatalf("retry of a task %s: %v", w.task.State, err)
 	}

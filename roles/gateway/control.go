@@ -38,7 +38,7 @@ func (g *Gateway) retry(w http.ResponseWriter, r *http.Request, tenant string) e
 			return task.Step{}, err
 		}
 		v.Plan = plan
-		return task.Retry(v, g.parts.Now())
+		return task.Retry(v, task.Scope{Component: part.Component, Segment: part.Segment}, g.parts.Now())
 	}, "retry")
 }
 
@@ -92,6 +92,10 @@ func (g *Gateway) change(w http.ResponseWriter, r *http.Request, tenant string, 
 			was := v.Work[row.ID]
 			c.Update = append(c.Update, state.Guarded{Work: row, Was: was.State, Attempt: was.Attempt})
 		}
+		for _, row := range step.Delete {
+			c.Delete = append(c.Delete, state.Guarded{Work: row, Was: row.State, Attempt: row.Attempt})
+		}
+		c.Traces = step.Traces
 		err = g.parts.Store.Apply(r.Context(), []state.Change{c})[0]
 		if errs.Is(err, errs.Conflict) && try < 20 {
 			continue
