@@ -29,10 +29,16 @@ func Retry(v View, s Scope, now time.Time) (Step, error) {
 	case s.Component == "" && t.State == Succeeded:
 		return Step{}, errs.New(errs.Conflict, "retry", "the task is succeeded; name the component that is to run again")
 	}
-	again := &again{view: v, now: now}
+	again := &again{view: v, now: now, done: map[string]bool{}}
 	t.State, t.Error, t.EndedAt, t.Outputs, t.Report = Queued, nil, time.Time{}, nil, nil
 	t.Generation++
 	again.step.Task = t
+	for _, id := range slices.Sorted(maps.Keys(v.Work)) {
+		if w := v.Work[id]; w.IsTwin() { // a slice that runs again is slow again before it has a twin
+			again.done[id] = true
+			again.step.Delete = append(again.step.Delete, *w)
+		}
+	}
 	if s.Component != "" {
 		if err := again.part(s); err != nil {
 			return Step{}, err
@@ -69,11 +75,10 @@ func (a *again) part(s Scope) error {
 	if s.Segment != nil && a.view.Work[SegmentID(event, *s.Segment)] == nil {
 		return errs.InField("segment", "%s has no slice %d", s.Component, *s.Segment)
 	}
-	a.done = map[string]bool{}
 	whole := a.view.Work.state(event) == Succeeded // nothing of it failed, so all of it is meant
 	for _, id := range slices.Sorted(maps.Keys(a.view.Work)) {
 		w := a.view.Work[id]
-		if w.Component != s.Component {
+		if w.Component != s.Component || a.done[id] {
 			continue
 		}
 		broken := w.State == Failed || w.State == Canceled
@@ -83,7 +88,7 @@ func (a *again) part(s Scope) error {
 	}
 	follows := following(a.view.Plan, c)
 	for _, id := range slices.Sorted(maps.Keys(a.view.Work)) {
-		if w := a.view.Work[id]; follows[w.Component] {
+		if w := a.view.Work[id]; follows[w.Component] && !a.done[id] {
 			a.keep(w)
 			a.done[id] = true
 			a.step.Delete = append(a.step.Delete, *w)
@@ -104,9 +109,7 @@ func (a *again) part(s Scope) error {
 // reset makes a row ready, or a fanned out event wait for its segments.
 func (a *again) reset(w Work) {
 	a.keep(&w)
-	if a.done != nil {
-		a.done[w.ID] = true
-	}
+	a.done[w.ID] = true
 	c := a.view.Plan.Component(w.Component)
 	w.State, w.Error, w.EndedAt = Ready, nil, time.Time{}
 	if w.Order < 0 && c != nil && c.ForEach != nil {

@@ -214,9 +214,11 @@ func (r *round) goOn(c *flow.Component, fault *Fault) {
 
 // gather closes the row of a fanned out event when its segments allow.
 func (r *round) gather(w Work) Work {
-	segments := r.segments(w)
+	segments := r.view.Work.segments(w.ID)
 	open := false
-	for _, s := range segments {
+	for i := range segments {
+		s := r.race(segments[i])
+		segments[i] = s
 		if s.State == Failed {
 			fault := *s.Error
 			order := s.Order
@@ -243,25 +245,12 @@ func (r *round) gather(w Work) Work {
 // abandon ends the segments of a skipped event. Those that run are told to
 // stop; the task does not wait for them, and what they answer is refused.
 func (r *round) abandon(event Work) {
-	for _, s := range r.segments(event) {
-		if s.State.Final() {
-			continue
+	for _, s := range r.view.Work.segments(event.ID) {
+		for _, w := range []*Work{s, r.view.Work[TwinID(s.ID)]} {
+			if w != nil && !w.State.Final() {
+				r.drop(w)
+			}
 		}
-		if s.State == Running {
-			r.step.Stop = append(r.step.Stop, *s)
-		}
-		r.change(s.end(Canceled, r.now))
-	}
-}
-
-// segments returns an event's segments in order.
-func (r *round) segments(w Work) (all []*Work) {
-	for order := 0; ; order++ {
-		s := r.view.Work[SegmentID(w.ID, order)]
-		if s == nil {
-			return all
-		}
-		all = append(all, s)
 	}
 }
 
@@ -377,6 +366,9 @@ func (r *round) total() fn.Usage {
 	for _, w := range r.view.Work {
 		if c := r.view.Plan.Component(w.Component); w.Order < 0 && c != nil && c.ForEach != nil {
 			continue // its segments are counted
+		}
+		if w.IsTwin() {
+			continue // its segment has it, if it was first
 		}
 		u = u.Add(w.Usage)
 	}

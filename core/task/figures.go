@@ -27,7 +27,7 @@ func FiguresOf(t *Task, work Rows) *Figures {
 	}
 	for _, w := range work {
 		f.Attempts += w.Attempt
-		if w.Order >= 0 {
+		if w.Order >= 0 && !w.IsTwin() {
 			f.Slices++
 		}
 	}

@@ -52,6 +52,7 @@ var TaskTransitions = []Transition{
 	{Running, "cancel", Canceled},
 	{Failed, "retry", Queued},
 	{Canceled, "retry", Queued},
+	{Succeeded, "retry of a part", Queued},
 }
 
 // WorkTransitions is the life of an event or a segment, as its row shows it.
@@ -62,14 +63,17 @@ var WorkTransitions = []Transition{
 	{"", "depends done", Ready},
 	{"", "decided by the controller", Succeeded},
 	{"", "fan out", Waiting},
+	{"", "second run of a slow slice", Ready},
 	{"", "the task fails in the same decision", Canceled},
 	{Ready, "grant", Running},
 	{Ready, "cancel", Canceled},
+	{Ready, "twin was first", Succeeded},
 	{Waiting, "time comes", Ready},
 	{Waiting, "segments done", Succeeded},
 	{Waiting, "segment failed", Failed},
 	{Waiting, "segment failed, on_fail skip or fallback", Skipped},
 	{Waiting, "cancel", Canceled},
+	{Waiting, "twin was first", Succeeded},
 	{Running, "result", Succeeded},
 	{Running, "failure", Waiting},
 	{Running, "failure, limit or not retryable", Failed},
@@ -83,6 +87,10 @@ var WorkTransitions = []Transition{
 	{Failed, "retry, fanned out", Waiting},
 	{Canceled, "retry", Ready},
 	{Canceled, "retry, fanned out", Waiting},
+	{Succeeded, "retry of a part", Ready},
+	{Succeeded, "retry of a part, fanned out", Waiting},
+	{Skipped, "retry of a part", Ready},
+	{Skipped, "retry of a part, fanned out", Waiting},
 }
 
 // Allowed reports whether table knows a transition from one state to another.
@@ -110,6 +118,11 @@ func ParseID(id string) (taskID, component string, order int, err error) {
 	parts := strings.Split(id, "_")
 	order = -1
 	switch len(parts) {
+	case 4:
+		if parts[3] != twinSuffix[1:] {
+			return "", "", 0, fmt.Errorf("%q: bad segment", id)
+		}
+		fallthrough
 	case 3:
 		if order, err = strconv.Atoi(parts[2]); err != nil || order < 0 {
 			return "", "", 0, fmt.Errorf("%q: bad segment order", id)

@@ -84,8 +84,8 @@ func TestAllowed(t *testing.T) {
 		if s.Final() {
 			t.Errorf("%s is not final", s)
 		}
-		if task.Allowed(task.WorkTransitions, task.Succeeded, s) {
-			t.Errorf("succeeded work never becomes %s", s)
+		if task.Allowed(task.WorkTransitions, s, task.Queued) || task.Allowed(task.WorkTransitions, task.Succeeded, task.Running) {
+			t.Errorf("%s: work is never queued, and succeeded work runs again only by way of ready", s)
 		}
 	}
 }

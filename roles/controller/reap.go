@@ -129,6 +129,13 @@ func (t *turn) stuck(ctx context.Context) {
 		t.cursor = ids[49]
 	}
 	for _, id := range ids {
-		t.fresh(ctx, id)
+		c := t.fresh(ctx, id)
+		if c == nil {
+			continue
+		}
+		for _, twin := range task.Twins(c.now, t.now) {
+			c.note(&twin, "twin", "worker "+twin.Avoid+" is slow with it; it is run a second time", t.now)
+			c.set(twin)
+		}
 	}
 }
