@@ -90,6 +90,13 @@ const flowText = `
 - name: lone
   modules:
   - {module_name: M, status: m, next_status: done, components: [{component_name: A, fn: t.a}]}
+- name: wide
+  modules:
+  - {module_name: M, status: m, next_status: n, components: [{component_name: A, fn: t.a}]}
+  - {module_name: N, status: n, next_status: done, components: [{component_name: B, fn: t.b, for_each: A.parts}]}
+- name: outside
+  modules:
+  - {module_name: M, status: m, next_status: done, components: [{component_name: A, fn: t.a, async: true, timeout: 2m}]}
 `
 
 // bubble runs a test with a cluster inside a synctest bubble.
