@@ -173,6 +173,9 @@ func (b *control) shape(ctx context.Context, s *shape) (r *ShapeReport, err erro
 }
 
 func (b *control) measure(ctx context.Context, a *app.App, s *shape, r *ShapeReport) error {
+	if err := b.warm(ctx, a, s); err != nil {
+		return err
+	}
 	already, err := a.Store().Count(ctx, task.Succeeded)
 	if err != nil {
 		return err
@@ -220,6 +223,18 @@ func (b *control) measure(ctx context.Context, a *app.App, s *shape, r *ShapeRep
 		err = errs.New(errs.Internal, "bench", "%d of %d tasks succeeded", done-already, r.Tasks)
 	}
 	return err
+}
+
+// warm sends some tasks before the first that counts: a mediafn that has just
+// started still shares out its duties, and has no statement prepared.
+func (b *control) warm(ctx context.Context, a *app.App, s *shape) error {
+	l := load{address: a.Address(), tasks: b.o.Clients, clients: b.o.Clients, body: func(i int) ([]byte, error) {
+		return s.body("warm-"+b.run, i, "")
+	}}
+	if err := l.send(ctx); err != nil {
+		return err
+	}
+	return poll(ctx, 20*time.Millisecond, func() (bool, error) { return idle(ctx, a) })
 }
 
 // load prepares the requests of a run, every so many with a callback.
