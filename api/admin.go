@@ -95,3 +95,20 @@ type Flow struct {
 	RetiredAt   *time.Time `json:"retired_at,omitempty"`
 	Warnings    []string   `json:"warnings,omitempty"`
 }
+
+// Prices answers GET /v1/admin/prices.
+type Prices struct {
+	Prices []Price `json:"prices"`
+}
+
+// Price is what a function's attempts took on media of one class, on average.
+type Price struct {
+	Fn       string    `json:"fn"`    // name@version
+	Class    string    `json:"class"` // resolution of the primary input, as 1080p; empty = unknown
+	Attempts int64     `json:"n"`     // the older they are the less they count
+	Declared float64   `json:"declared"`
+	Actual   float64   `json:"actual"` // CPU seconds an attempt
+	Factor   float64   `json:"factor"` // by which declared CPU seconds are corrected now
+	Memory   int64     `json:"memory"` // bytes, the most seen
+	At       time.Time `json:"at"`
+}

@@ -39,6 +39,8 @@ type Config struct {
 	GPU    int      `name:"gpu" help:"Cards the worker has."`
 	Engine string   `name:"engine" help:"Path of mediafn-engine. Default: beside this binary, then in PATH."`
 
+	Submissions int `name:"submissions" default:"1024" help:"Submissions a gateway checks and stores at once; more are busy."`
+
 	Lease time.Duration `name:"lease" default:"15s" help:"Life of a grant between renewals."`
 	Tick  time.Duration `name:"tick" default:"1s" help:"Time between two looks of the reaper."`
 	Grace time.Duration `name:"grace" default:"20s" help:"Time for running work to finish at shutdown."`
@@ -131,7 +133,7 @@ func (c *Config) validate() error {
 		name  string
 		value int
 		most  int
-	}{{"videos", c.Videos, 1000}, {"images", c.Images, 1000}, {"gpu", c.GPU, 64}, {"queue-replicas", c.QueueReplicas, 5}} {
+	}{{"videos", c.Videos, 1000}, {"images", c.Images, 1000}, {"gpu", c.GPU, 64}, {"submissions", c.Submissions, 1 << 20}, {"queue-replicas", c.QueueReplicas, 5}} {
 		if n.value < 0 || n.value > n.most {
 			fault(n.name, "%d is not 0–%d", n.value, n.most)
 		}

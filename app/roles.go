@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -32,6 +33,7 @@ var roles = []struct {
 
 func runGateway(a *App, ctx context.Context) error {
 	cfg := gateway.Default(a.parts.name)
+	cfg.InFlight = cmp.Or(a.cfg.Submissions, cfg.InFlight)
 	for _, t := range a.cfg.Tenants {
 		cfg.Tenants = append(cfg.Tenants, t.Tenant)
 	}

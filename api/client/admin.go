@@ -56,6 +56,12 @@ func (c *Client) Controllers(ctx context.Context) (*api.Controllers, error) {
 	return &v, c.get(ctx, call{method: http.MethodGet, path: "/v1/admin/controllers"}, &v)
 }
 
+// Prices shows what functions were learned to take.
+func (c *Client) Prices(ctx context.Context) (*api.Prices, error) {
+	var v api.Prices
+	return &v, c.get(ctx, call{method: http.MethodGet, path: "/v1/admin/prices"}, &v)
+}
+
 // AdminFilter narrows a list of all tenants' tasks.
 type AdminFilter struct {
 	Filter

@@ -231,3 +231,59 @@ func TestUnreachable(t *testing.T) {
 		t.Errorf("no JSON: %v", err)
 	}
 }
+
+// TestOperating makes every call of an operator once against a real server.
+func TestOperating(t *testing.T) {
+	ctx, c := t.Context(), server(t)
+	task := func(cmd string) string {
+		a, err := c.Submit(ctx, &api.Submit{Cmd: cmd}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.TaskID
+	}
+	if s, err := c.PausePool(ctx, "cpu"); err != nil || !s.Paused {
+		t.Fatalf("%+v %v", s, err)
+	}
+	id := task("noop")
+	if v, err := c.Prioritize(ctx, id, 8); err != nil || v.Priority != 8 {
+		t.Errorf("%+v %v", v, err)
+	}
+	if _, err := c.Prioritize(ctx, id, 11); !errs.Is(err, errs.Invalid) || errs.FieldOf(err) != "priority" {
+		t.Errorf("%v", err)
+	}
+	if g, err := c.Graph(ctx, id); err != nil || len(g.Nodes) == 0 {
+		t.Errorf("%+v %v", g, err)
+	}
+	if page, err := c.AllTasks(ctx, client.AdminFilter{Tenant: "default"}); err != nil || len(page.Tasks) != 1 {
+		t.Errorf("%+v %v", page, err)
+	}
+	if page, err := c.AllTasks(ctx, client.AdminFilter{Stuck: true}); err != nil || len(page.Tasks) != 0 {
+		t.Errorf("%+v %v", page, err)
+	}
+	pools, err := c.Pools(ctx)
+	if err != nil || len(pools.Pools) == 0 || !pools.Pools[0].Paused {
+		t.Errorf("%+v %v", pools, err)
+	}
+	if s, err := c.ResumePool(ctx, "cpu"); err != nil || s.Paused {
+		t.Errorf("%+v %v", s, err)
+	}
+	if _, err := c.RetryPart(ctx, "none", api.Retry{Component: "Run"}); !errs.Is(err, errs.NotFound) {
+		t.Errorf("%v", err)
+	}
+	if _, err := c.Drain(ctx, "nobody"); !errs.Is(err, errs.NotFound) {
+		t.Errorf("%v", err)
+	}
+	if s, err := c.Undrain(ctx, "nobody"); err != nil || s.Draining {
+		t.Errorf("%+v %v", s, err)
+	}
+	if all, err := c.Workers(ctx); err != nil || all.Workers == nil {
+		t.Errorf("%+v %v", all, err)
+	}
+	if k, err := c.Controllers(ctx); err != nil || len(k.Controllers) != 1 || len(k.Duties) == 0 {
+		t.Errorf("%+v %v", k, err)
+	}
+	if p, err := c.Prices(ctx); err != nil || p.Prices == nil {
+		t.Errorf("%+v %v", p, err)
+	}
+}

@@ -44,6 +44,7 @@ type commands struct {
 	Pools       poolsCmd       `cmd:"" help:"Show what waits in each pool, for whom, and why."`
 	Workers     workersCmd     `cmd:"" help:"Show workers, their room and load."`
 	Controllers controllersCmd `cmd:"" help:"Show controllers and their duties."`
+	Prices      pricesCmd      `cmd:"" help:"Show what functions were learned to take."`
 	Pause       pauseCmd       `cmd:"" help:"Keep a pool's work waiting."`
 	Resume      resumeCmd      `cmd:"" help:"Let a pool's work go on."`
 	Drain       drainCmd       `cmd:"" help:"Give a worker no more work."`

@@ -54,6 +54,13 @@ func (k *controllersCmd) Run(ctx context.Context, std *std) error {
 	return view(&k.viewFlags, std, func(c *client.Client) (*api.Controllers, error) { return c.Controllers(ctx) }, show.Controllers)
 }
 
+type pricesCmd struct{ viewFlags }
+
+// Run shows what functions were learned to take.
+func (p *pricesCmd) Run(ctx context.Context, std *std) error {
+	return view(&p.viewFlags, std, func(c *client.Client) (*api.Prices, error) { return c.Prices(ctx) }, show.Prices)
+}
+
 // poolFlags name a pool to switch.
 type poolFlags struct {
 	viewFlags

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -37,6 +38,7 @@ func (g *Gateway) adminRoutes() map[string]handler {
 		"POST /v1/admin/workers/{name}/drain":   g.drain(draining),
 		"POST /v1/admin/workers/{name}/undrain": g.drain(""),
 		"GET /v1/admin/controllers":             g.controllers,
+		"GET /v1/admin/prices":                  g.prices,
 		"GET /v1/admin/tasks":                   g.allTasks,
 		"GET /v1/admin/flows":                   g.flowList,
 		"GET /v1/admin/flows/{name}":            g.flowVersions,
@@ -187,6 +189,25 @@ func (g *Gateway) controllers(w http.ResponseWriter, r *http.Request, _ string) 
 		}
 		out.Duties = append(out.Duties, api.Duty{Name: l.Name, Holder: l.Holder, Epoch: l.Epoch, Until: l.Until})
 	}
+	writeJSON(w, http.StatusOK, out)
+	return nil
+}
+
+// prices shows what functions were learned to take, against what they declare.
+func (g *Gateway) prices(w http.ResponseWriter, r *http.Request, _ string) error {
+	known, err := g.parts.Store.Prices(r.Context())
+	if err != nil {
+		return err
+	}
+	out := api.Prices{Prices: []api.Price{}}
+	for key, l := range known {
+		n := float64(max(l.N, 1))
+		out.Prices = append(out.Prices, api.Price{
+			Fn: key.Fn, Class: key.Class, Attempts: l.N, Declared: l.Declared / n, Actual: l.Actual / n, Memory: l.Memory, At: l.At,
+			Factor: l.Correct(fn.Price{CPUSeconds: 1}).CPUSeconds,
+		})
+	}
+	slices.SortFunc(out.Prices, func(a, b api.Price) int { return cmp.Or(cmp.Compare(a.Fn, b.Fn), cmp.Compare(a.Class, b.Class)) })
 	writeJSON(w, http.StatusOK, out)
 	return nil
 }

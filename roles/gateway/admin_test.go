@@ -44,6 +44,7 @@ func (r *rig) matcher(workers ...string) {
 var adminCalls = [][2]string{
 	{"GET", "/v1/admin/pools"}, {"POST", "/v1/admin/pools/cpu/pause"}, {"POST", "/v1/admin/pools/cpu/resume"}, {"GET", "/v1/admin/workers"},
 	{"POST", "/v1/admin/workers/w1/drain"}, {"POST", "/v1/admin/workers/w1/undrain"}, {"GET", "/v1/admin/tasks"}, {"GET", "/v1/admin/controllers"}, {"GET", "/v1/admin/flows"},
+	{"GET", "/v1/admin/prices"},
 }
 
 func TestAdminCallsTakeAnAdmin(t *testing.T) {
@@ -154,5 +155,24 @@ func TestAllTasks(t *testing.T) {
 	read[api.Task](t, ops.do("GET", "/v1/tasks/"+id, ""), 200)
 	if v := read[api.Task](t, ops.do("DELETE", "/v1/tasks/"+id, ""), 202); v.Ending != task.Canceled {
 		t.Errorf("%+v", v)
+	}
+}
+
+func TestPrices(t *testing.T) {
+	r := newRig(t)
+	at := time.Now()
+	err := r.store.Learn(t.Context(), map[task.PriceKey]task.Learned{
+		{Fn: "b@1", Class: "720p"}: {N: 10, Declared: 100, Actual: 200, Memory: 5, At: at},
+		{Fn: "a@1"}:                {N: 2, Declared: 2, Actual: 20, At: at}, // too few to prove anything
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := read[api.Prices](t, r.do("GET", "/v1/admin/prices", ""), 200).Prices
+	if len(got) != 2 || got[0].Fn != "a@1" || got[0].Factor != 1 || got[0].Actual != 10 {
+		t.Fatalf("%+v", got)
+	}
+	if p := got[1]; p.Class != "720p" || p.Attempts != 10 || p.Declared != 10 || p.Actual != 20 || p.Factor != 2 || p.Memory != 5 {
+		t.Errorf("%+v", p)
 	}
 }

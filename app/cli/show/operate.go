@@ -88,3 +88,13 @@ func Controllers(w io.Writer, c *api.Controllers) {
 		}
 	}
 }
+
+// Prices prints what functions were learned to take, an attempt.
+func Prices(w io.Writer, p *api.Prices) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	defer tw.Flush()
+	fmt.Fprintln(tw, "FUNCTION\tCLASS\tATTEMPTS\tDECLARED\tACTUAL\tFACTOR\tMEMORY")
+	for _, x := range p.Prices {
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%.2f s\t%.2f s\t%.2f\t%s\n", x.Fn, x.Class, x.Attempts, x.Declared, x.Actual, x.Factor, Bytes(x.Memory))
+	}
+}

@@ -132,6 +132,7 @@ func TestOperate(t *testing.T) {
 		Controllers: []api.Member{{Name: "c1", Until: at(1)}, {Name: "c2", Until: at(2)}},
 		Duties:      []api.Duty{{Name: "match", Holder: "c2", Epoch: 3}, {Name: "reap", Holder: "c2", Epoch: 1}, {Name: "relay", Holder: "r1", Epoch: 1, Until: at(3)}},
 	})
+	Prices(&b, &api.Prices{Prices: []api.Price{{Fn: "video.transcode@1", Class: "1080p", Attempts: 12, Declared: 10, Actual: 25.5, Factor: 2.55, Memory: 1 << 29}}})
 	same(t, &b, `
 POOL  STATE   READY  RUNNING  OLDEST WAITS
 cpu   open    3      2        4.2 s
@@ -149,5 +150,7 @@ PROCESS  ROLE        DUTIES (EPOCH)       UNTIL
 c1       controller                       2026-11-21 09:00:01
 c2       controller  match (3), reap (1)  2026-11-21 09:00:02
 r1                   relay (1)            2026-11-21 09:00:03
+FUNCTION           CLASS  ATTEMPTS  DECLARED  ACTUAL   FACTOR  MEMORY
+video.transcode@1  1080p  12        10.00 s   25.50 s  2.55    512.0 MiB
 `)
 }
