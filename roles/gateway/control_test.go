@@ -98,3 +98,21 @@ func TestGraph(t *testing.T) {
 	}
 	read[api.Problem](t, r.do("GET", "/v1/tasks/nobody/graph", ""), 404)
 }
+
+func TestRetryOfAPart(t *testing.T) {
+	r := newRig(t)
+	id := r.submit("m", "in-1")
+	row := task.Work{ID: task.EventID(id, "Run"), TaskID: id, Component: "Run", Order: -1, State: task.Succeeded, Attempt: 1}
+	if err := r.store.Apply(t.Context(), []state.Change{{Insert: []task.Work{row}}})[0]; err != nil {
+		t.Fatal(err)
+	}
+	r.end(id, task.Failed)
+	for body, field := range map[string]string{`{"segment":1}`: "segment", `{"component":"Nothing"}`: "component", `{"component":"Run","segment":3}`: "segment", `{"colour":1}`: "colour"} {
+		if p := read[api.Problem](t, r.do("POST", "/v1/tasks/"+id+"/retry", body), 400); p.Field != field {
+			t.Errorf("%s: %+v", body, p)
+		}
+	}
+	if v := read[api.Task](t, r.do("POST", "/v1/tasks/"+id+"/retry", `{"component":"Run"}`), 202); v.State != task.Queued || len(v.Work) != 0 {
+		t.Errorf("%+v", v)
+	}
+}
