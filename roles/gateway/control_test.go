@@ -112,7 +112,7 @@ func TestRetryOfAPart(t *testing.T) {
 			t.Errorf("%s: %+v", body, p)
 		}
 	}
-	if v := read[api.Task](t, r.do("POST", "/v1/tasks/"+id+"/retry", `{"component":"Run"}`), 202); v.State != task.Queued || len(v.Work) != 0 {
+	if v := read[api.Task](t, r.do("POST", "/v1/tasks/"+id+"/retry", `{"component":"Run"}`), 202); v.State != task.Queued || len(v.Work) != 1 || v.Work[0].State != task.Ready {
 		t.Errorf("%+v", v)
 	}
 }
