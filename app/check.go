@@ -31,6 +31,9 @@ func (c *Config) Check() ([]string, error) {
 	if c.Ops != "" {
 		say("ops", "%s", c.Ops)
 	}
+	if c.OTLP != "" {
+		say("otlp", "%s", redact(c.OTLP))
+	}
 	if plays("gateway", "controller", "results") {
 		if _, err := parseState(c); err != nil {
 			return nil, err

@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/internal/span"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -439,8 +440,10 @@ func TestExpiredRedirect(t *testing.T) {
 
 func TestPost(t *testing.T) {
 	var got []string
+	trace := ""
 	s := server(t, func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
+		trace = r.Header.Get("Traceparent")
 		got = append(got, r.Method+" "+r.URL.Path+" "+r.Header.Get("X-Sig")+" "+string(b))
 		if r.URL.Path == "/moved" {
 			http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
@@ -453,6 +456,10 @@ func TestPost(t *testing.T) {
 		if err != nil || code != want || len(got) != 1 || got[0] != "POST "+path+" s body" {
 			t.Errorf("%s: %d %v %q", path, code, err, got)
 		}
+	}
+	const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	if _, _, err := c.Post(span.Remote(t.Context(), traceparent), s.URL+"/traced", nil, nil); err != nil || trace != traceparent {
+		t.Errorf("trace %q, %v", trace, err)
 	}
 	if _, _, err := client(t, Config{}).Post(t.Context(), s.URL, nil, nil); !errs.Is(err, errs.Denied) {
 		t.Error(err)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/internal/span"
 )
 
 // Post sends body to addr, under the same rules as fetching, and returns the
@@ -52,6 +53,12 @@ func (c *Client) post(ctx context.Context, addr string, header http.Header, body
 		return nil, errs.InField("url", "is no URL: %v", bare(err))
 	}
 	req.Header = header.Clone()
+	if traceparent := span.Traceparent(ctx); traceparent != "" { // who is asked may join the trace
+		if req.Header == nil {
+			req.Header = http.Header{}
+		}
+		req.Header.Set("Traceparent", traceparent)
+	}
 	client := *c.http
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	resp, err := client.Do(req)

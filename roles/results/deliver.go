@@ -73,15 +73,13 @@ func (r *Results) deliver(ctx context.Context, p state.Post) {
 	}
 }
 
-// send posts a webhook, beneath the trace of its task.
+// send posts a webhook, beneath the trace of its task; the sender passes the
+// trace on.
 func (r *Results) send(ctx context.Context, t *task.Task, p state.Post, header http.Header) (status int, answer http.Header, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	defer cancel()
 	ctx, s := r.parts.Tracer.Begin(ctx, "webhook", span.Options{Traceparent: t.Traceparent, Kind: trace.SpanKindClient},
 		attribute.String("task", p.TaskID), attribute.String("webhook", p.ID), attribute.Int("try", p.Attempt+1))
-	if traceparent := span.Traceparent(ctx); traceparent != "" {
-		header.Set("Traceparent", traceparent)
-	}
 	began, done := time.Now(), r.parts.Metrics.begun()
 	status, answer, err = r.parts.Sender.Post(ctx, p.Target, header, []byte(p.Body))
 	done(time.Since(began))
