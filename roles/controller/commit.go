@@ -22,7 +22,9 @@ type commit struct {
 }
 
 // has reports whether a task is being written.
-func (w *commit) has(id string) bool { return w != nil && id != "" && w.turn.tasks[id] != nil }
+func (w *commit) has(id string) bool {
+	return w != nil && id != "" && (w.turn.tasks[id] != nil || w.turn.leasing[id])
+}
 
 // begin has everything this turn changes written in one commit. Nobody is told
 // before settle.

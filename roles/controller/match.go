@@ -143,6 +143,7 @@ func (t *turn) lease(w task.Work, o *offer, cores int) {
 		return
 	}
 	t.alone = append(t.alone, g)
+	t.leasing[w.TaskID] = true
 }
 
 // leases turns the grants of tasks nothing else is decided on into changes.
@@ -166,7 +167,12 @@ func (t *turn) leased(ctx context.Context, g *grant, err error) {
 		return
 	}
 	if v, ok := t.views[g.work.TaskID]; ok {
+		// Replaced, not changed: the turn that is prepared meanwhile may have
+		// decided on it, and its guards must say what it saw.
+		v = &view{v.View}
+		v.Work = v.Work.Clone()
 		v.Work.Put(g.work)
+		t.views[g.work.TaskID] = v
 	}
 	t.account(ctx, g)
 	t.send(ctx, job.SubjectEvents+g.work.TaskID, workEvent(&g.work, t.now))

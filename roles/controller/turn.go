@@ -18,6 +18,7 @@ type turn struct {
 	tasks   map[string]*change
 	order   []string
 	alone   []grant                // of work whose task is not decided on in this turn
+	leasing map[string]bool        // their tasks
 	replies map[*offer]*job.Grants // by the offers that were taken: grants that were written
 }
 
@@ -37,7 +38,7 @@ type change struct {
 }
 
 func newTurn(c *Controller) *turn {
-	return &turn{Controller: c, now: c.parts.Now(), tasks: map[string]*change{}, replies: map[*offer]*job.Grants{}}
+	return &turn{Controller: c, now: c.parts.Now(), tasks: map[string]*change{}, leasing: map[string]bool{}, replies: map[*offer]*job.Grants{}}
 }
 
 // touch makes sure a task is decided on in this turn. It returns nil if the
