@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -27,7 +26,6 @@ type Metrics struct {
 	turn, batch                             prometheus.Histogram
 
 	mu      sync.Mutex
-	waiting []fn.Pool // pools that have been reported on
 	reasons map[string]bool
 	busy    map[string]bool // tenants that have been reported as running work
 }
@@ -100,11 +98,6 @@ func (m *Metrics) Waiting(pool fn.Pool, ready int, oldest time.Duration) {
 	if m == nil {
 		return
 	}
-	m.mu.Lock()
-	if !slices.Contains(m.waiting, pool) {
-		m.waiting = append(m.waiting, pool)
-	}
-	m.mu.Unlock()
 	m.ready.WithLabelValues(string(pool)).Set(float64(ready))
 	m.oldest.WithLabelValues(string(pool)).Set(max(oldest, 0).Seconds())
 }
@@ -156,10 +149,7 @@ func (m *Metrics) Holds(lease string, held bool) {
 	}
 	m.leases.WithLabelValues(lease).Set(0)
 	if lease == "match" {
-		m.mu.Lock()
-		pools := slices.Clone(m.waiting)
-		m.mu.Unlock()
-		for _, pool := range pools {
+		for _, pool := range []fn.Pool{fn.CPU, fn.GPU} {
 			m.Waiting(pool, 0, 0)
 		}
 		m.Running(nil)

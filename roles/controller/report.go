@@ -1,13 +1,10 @@
 package controller
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"github.com/mediafn/mediafn/core/fn"
-	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/sched"
 )
 
@@ -27,25 +24,20 @@ func (c *Controller) report(ctx context.Context, now time.Time) {
 		return
 	}
 	for _, pool := range []fn.Pool{fn.CPU, fn.GPU} {
-		n, oldest := 0, now
+		n, age := 0, time.Duration(0)
 		for _, r := range ready {
 			if r.Pool == pool {
-				n += r.N
-				oldest = earliest(oldest, r.Oldest)
+				n, age = n+r.N, max(age, now.Sub(r.Oldest))
 			}
 		}
-		c.parts.Metrics.Waiting(pool, n, now.Sub(oldest))
+		c.parts.Metrics.Waiting(pool, n, age)
 	}
 	c.parts.Metrics.Running(c.usage)
-	blocked := map[string]int{}
-	for _, r := range c.reasons(ctx) {
-		blocked[r.Reason] = r.Count
-	}
-	c.parts.Metrics.Blocked(blocked)
+	c.parts.Metrics.Blocked(c.reasons(ctx))
 }
 
-// reasons says why the ready work of the window waits, most first.
-func (c *Controller) reasons(ctx context.Context) []job.WaitingBecause {
+// reasons counts the ready work of the window by why it waits.
+func (c *Controller) reasons(ctx context.Context) map[string]int {
 	if c.more && len(c.ready) < c.cfg.Ready/4 {
 		c.refill(ctx)
 	}
@@ -64,24 +56,9 @@ func (c *Controller) reasons(ctx context.Context) []job.WaitingBecause {
 		}
 		wants = append(wants, w)
 	}
-	var all []job.WaitingBecause
+	all := map[string]int{}
 	for _, r := range sched.Explain(items, wants, c.tenants()) {
-		reason := string(r.Why)
-		i := slices.IndexFunc(all, func(b job.WaitingBecause) bool { return b.Reason == reason })
-		if i < 0 {
-			all, i = append(all, job.WaitingBecause{Reason: reason}), len(all)
-		}
-		all[i].Count += r.Count
+		all[string(r.Why)] += r.Count
 	}
-	slices.SortFunc(all, func(a, b job.WaitingBecause) int {
-		return cmp.Or(b.Count-a.Count, cmp.Compare(a.Reason, b.Reason))
-	})
 	return all
-}
-
-func earliest(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }

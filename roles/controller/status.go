@@ -12,7 +12,7 @@ import (
 // status is what the matcher tells whoever asks.
 func (c *Controller) status(ctx context.Context) job.Status {
 	now := c.parts.Now()
-	s := job.Status{Schema: job.Schema, Matcher: c.cfg.Name, At: now, Reasons: c.reasons(ctx)}
+	s := job.Status{Schema: job.Schema, Matcher: c.cfg.Name, At: now}
 	ready, err := c.parts.Store.CountReady(ctx)
 	if err != nil {
 		c.parts.Log.Warn("ready work not counted", "err", err)
@@ -58,6 +58,10 @@ func (c *Controller) status(ctx context.Context) job.Status {
 			Running: busy[name], Load: w.Load, Draining: c.draining[name], SeenAt: w.at,
 		})
 	}
+	for reason, n := range c.reasons(ctx) {
+		s.Reasons = append(s.Reasons, job.WaitingBecause{Reason: reason, Count: n})
+	}
+	slices.SortFunc(s.Reasons, func(a, b job.WaitingBecause) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Reason, b.Reason)) })
 	slices.SortFunc(s.Pools, func(a, b job.PoolStatus) int { return cmp.Compare(a.Pool, b.Pool) })
 	slices.SortFunc(s.Tenants, func(a, b job.TenantStatus) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Workers, func(a, b job.WorkerStatus) int { return cmp.Compare(a.Name, b.Name) })
