@@ -33,8 +33,9 @@ func Compile(f *File) (*Plan, error) {
 	c.declare(f)
 	if len(c.faults) == 0 {
 		c.connect(f)
-		c.order()
-		c.finish(f)
+		if c.order() { // else there is no last component to begin from
+			c.finish(f)
+		}
 	}
 	if len(c.faults) > 0 {
 		return nil, errs.New(errs.Invalid, "flow "+f.Name, "%s", strings.Join(c.faults, "; "))

@@ -140,7 +140,7 @@ func plain(v any) any {
 }
 
 // order finds cycles: inside a module depends may point forward in the file.
-func (c *compiler) order() {
+func (c *compiler) order() bool {
 	state := make([]int, len(c.plan.Components)) // 0 new, 1 on the path, 2 done
 	var visit func(i int) bool
 	visit = func(i int) bool {
@@ -163,9 +163,10 @@ func (c *compiler) order() {
 	for i, comp := range c.plan.Components {
 		if !visit(i) {
 			c.fault("%s depends on itself through others", comp.Name)
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // Holds compares the condition with the fact's value, as JSON decodes it; a

@@ -31,6 +31,7 @@ type world struct {
 	work    map[string]task.Work
 	grants  []grant           // every grant ever made
 	commits map[string]string // work id → the trace whose result counts
+	left    map[string]bool   // statuses of modules whose output has left
 	limits  task.Limits
 }
 
@@ -45,7 +46,7 @@ func newWorld(t *rapid.T, file *flow.File) *world {
 		t.Fatalf("%v", err)
 	}
 	w := &world{
-		t: t, plan: plan, now: time.Unix(1_700_000_000, 0).UTC(), work: map[string]task.Work{}, commits: map[string]string{},
+		t: t, plan: plan, now: time.Unix(1_700_000_000, 0).UTC(), work: map[string]task.Work{}, commits: map[string]string{}, left: map[string]bool{},
 		limits: task.DefaultLimits, decider: decider(),
 	}
 	w.task = task.Task{
@@ -96,7 +97,7 @@ func (w *world) decide() {
 	}
 	w.apply(step)
 	again := w.decider.Decide(w.view(), w.now.Add(time.Second))
-	if len(again.Insert)+len(again.Update) > 0 || !cmp.Equal(again.Task, w.task) {
+	if len(again.Insert)+len(again.Update)+len(again.Drafts)+len(again.Notes) > 0 || !cmp.Equal(again.Task, w.task) {
 		w.t.Fatalf("deciding twice changed something: %s", cmp.Diff(step, again))
 	}
 }
@@ -157,6 +158,41 @@ func (w *world) apply(step task.Step) {
 		w.change(had, row)
 	}
 	w.task = step.Task
+	for i := range step.Drafts {
+		w.draft(&step.Drafts[i])
+	}
+}
+
+// draft checks what leaves at the end of a module: once, when all of it is
+// there, and the results that counted.
+func (w *world) draft(d *task.Draft) {
+	m := &w.plan.Modules[w.plan.Module(d.Status)]
+	if w.left[d.Status] {
+		w.t.Fatalf("%s leaves twice", d.Status)
+	}
+	w.left[d.Status] = true
+	for _, i := range m.Components {
+		if w.task.Ret.Get(i) != task.Success {
+			w.t.Fatalf("%s leaves before %s returned", d.Status, w.plan.Components[i].Name)
+		}
+	}
+	want := task.Draft{Status: d.Status}
+	facts := map[string]json.RawMessage{}
+	for _, i := range m.Output {
+		if row, ok := w.came(i); ok {
+			name := w.plan.Components[i].Name
+			want.Components, want.Outputs = append(want.Components, name), append(want.Outputs, row.Outputs...)
+			if row.Facts != nil {
+				facts[name] = row.Facts
+			}
+		}
+	}
+	if len(facts) > 0 {
+		want.Facts, _ = json.Marshal(facts)
+	}
+	if diff := cmp.Diff(&want, d); diff != "" {
+		w.t.Fatalf("the draft of %s (-want +got):\n%s", d.Status, diff)
+	}
 }
 
 func (w *world) change(had, row task.Work) {
@@ -187,12 +223,20 @@ func (w *world) started(row *task.Work, step *task.Step) {
 			w.t.Fatalf("%s started before module %d was done", row.ID, earlier.Module)
 		}
 	}
+	if main := c.Instead; main != nil {
+		if had, ok := w.work[task.EventID(w.task.ID, main.Name)]; step.Task.Call.Get(main.Index) != task.Failure || ok && had.State == task.Succeeded {
+			w.t.Fatalf("%s runs though %s has not failed", row.ID, main.Name)
+		}
+	}
 	if row.Job == nil {
 		return
 	}
 	var j job.Job
 	if err := json.Unmarshal(row.Job, &j); err != nil {
 		w.t.Fatalf("%s: %v", row.ID, err)
+	}
+	if j.Async != c.Async {
+		w.t.Fatalf("%s: asynchronous %v in the flow, %v in its job", row.ID, c.Async, j.Async)
 	}
 	for _, in := range j.Inputs {
 		if in.Ref.Bucket != "made" {
@@ -212,8 +256,10 @@ func (w *world) started(row *task.Work, step *task.Step) {
 func wired(p *flow.Plan, c *flow.Component, from string) bool {
 	for _, wire := range c.Inputs {
 		for _, ref := range wire.Refs {
-			if ref.Component >= 0 && p.Components[ref.Component].Name == from {
-				return true
+			for on := p.Component(from); ref.Component >= 0 && on != nil; on = on.Instead {
+				if on.Index == ref.Component {
+					return true
+				}
 			}
 		}
 	}
@@ -258,6 +304,12 @@ func (w *world) answer(g grant, what string, kind errs.Kind, ok bool) {
 	}
 	ending := w.task.Ending != ""
 	switch {
+	case what == "pending": // an outside service has it; the same attempt is answered later, or lost
+		if w.plan.Component(row.Component).Async {
+			row.Worker = ""
+			w.change(w.work[g.work], row)
+		}
+		return
 	case what == "success":
 		row = row.Done(w.now)
 		row.Outputs = []media.Object{{Ref: media.Ref{Bucket: "made", Key: g.work + "/" + g.trace}}}
@@ -301,6 +353,10 @@ func (w *world) slots() {
 		switch {
 		case !ok:
 			bad = call == task.Success
+		case row.State == task.Skipped && c.Fallback != nil:
+			back := w.task.Ret.Get(c.Fallback.Index)
+			bad = call != task.Failure || ret == task.Failure || ret == task.Success && back != task.Success ||
+				ret != task.Success && back == task.Success && (w.task.State == task.Running && w.task.Ending == "" || w.task.State == task.Succeeded)
 		case row.State == task.Skipped:
 			bad = call != task.Failure || ret != task.Success
 		case row.State == task.Succeeded:
