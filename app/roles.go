@@ -52,6 +52,10 @@ func runController(a *App, ctx context.Context) error {
 	for _, t := range a.cfg.Tenants {
 		cfg.Tenants[t.Name] = controller.Share{Weight: t.Weight, Limit: t.Limit, ResultQueue: t.ResultQueue}
 	}
+	var err error
+	if cfg.Callback, err = a.callbacks(ctx); err != nil {
+		return err
+	}
 	p := controller.Parts{
 		Store: a.parts.store, Queue: a.parts.queue, Flows: a.parts.library.book, Log: a.component("controller"), Reached: failpoint.Reached,
 		Metrics: controller.NewMetrics(a.parts.metrics, a.tenantNames()...), Tracer: a.parts.tracer,

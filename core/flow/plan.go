@@ -103,12 +103,20 @@ func (p *Plan) Component(name string) *Component { return p.byName[name] }
 // Leaves reports whether a component's files may leave: as a part of the task's
 // result or of a module's output, itself or in place of the one it stands in for.
 func (p *Plan) Leaves(c *Component) bool {
-	for ; c != nil; c = c.Instead {
+	for main := c; main != nil; main = main.Instead {
 		for _, group := range p.Result {
-			if slices.Contains(group, c.Index) {
+			if slices.Contains(group, main.Index) {
 				return true
 			}
 		}
+	}
+	return p.Drafted(c)
+}
+
+// Drafted reports whether a component's files leave at the end of a module,
+// itself or in place of the one it stands in for.
+func (p *Plan) Drafted(c *Component) bool {
+	for ; c != nil; c = c.Instead {
 		for i := range p.Modules {
 			if slices.Contains(p.Modules[i].Output, c.Index) {
 				return true

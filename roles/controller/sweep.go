@@ -2,11 +2,9 @@ package controller
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
-	"github.com/mediafn/mediafn/core/flow"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/blob"
 	"github.com/mediafn/mediafn/ports/state"
@@ -129,7 +127,8 @@ func referenced(v task.View) map[string]bool {
 		keep[o.Bucket+"/"+o.Key] = true
 	}
 	for _, w := range v.Work {
-		if v.Task.State == task.Succeeded && !drafted(v.Plan, w.Component) {
+		// Drafts have been told to the caller, who may come for them.
+		if v.Task.State == task.Succeeded && !v.Plan.Drafted(v.Plan.Component(w.Component)) {
 			continue
 		}
 		for _, o := range w.Outputs {
@@ -137,10 +136,4 @@ func referenced(v task.View) map[string]bool {
 		}
 	}
 	return keep
-}
-
-// drafted reports whether a component's files leave at the end of its module.
-func drafted(p *flow.Plan, component string) bool {
-	c := p.Component(component)
-	return c != nil && slices.Contains(p.Modules[c.Module].Output, c.Index)
 }
