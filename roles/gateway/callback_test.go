@@ -141,11 +141,6 @@ func TestBadCallbacks(t *testing.T) {
 			t.Errorf("%s: %+v", bad, p)
 		}
 	}
-	nobody, err := url.Parse(job.CallbackURL("http://x", decode64(t, secret), "nobody"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	read[api.Problem](t, r.do("POST", nobody.RequestURI(), ok), 404)
 	read[api.Response](t, r.do("POST", path, ok), 202) // none of them did any harm
 	if got := r.answers(1); len(got) != 1 {
 		t.Errorf("%+v", got)
@@ -160,6 +155,9 @@ func TestCallbackAfterTheEnd(t *testing.T) {
 		c := state.Change{
 			Update: []state.Guarded{{Work: row.Done(time.Now()), Was: task.Running, Attempt: 3}},
 			Traces: []state.Trace{{ID: row.Trace, WorkID: row.ID, TaskID: row.TaskID, Attempt: 3, Outcome: outcome, EndedAt: time.Now()}},
+		}
+		if outcome == "succeeded" {
+			c.Traces = nil // the row itself says it
 		}
 		if err := r.store.Apply(t.Context(), []state.Change{c})[0]; err != nil {
 			t.Fatal(err)
