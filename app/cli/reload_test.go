@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -29,7 +30,7 @@ func TestHangupReadsTheConfigurationAgain(t *testing.T) {
 	level := new(slog.LevelVar)
 	messages := make(chan string, 1)
 	log := slog.New(told{slog.NewTextHandler(io.Discard, nil), messages})
-	stop := reloadOnHangup([]string{"serve", "--config", path}, level, log, func() error { return nil })
+	stop := reloadOnHangup([]string{"serve", "--config", path}, level, log, func() error { return errors.New("a faulty file") })
 	defer stop()
 	for _, c := range []struct {
 		text string
@@ -47,6 +48,12 @@ func TestHangupReadsTheConfigurationAgain(t *testing.T) {
 		}
 		if said := <-messages; said != c.says || level.Level() != c.want {
 			t.Errorf("%q: %q, level %s, want %q and %s", c.text, said, level.Level(), c.says, c.want)
+		}
+		if c.says != "configuration read again" {
+			continue
+		}
+		if said := <-messages; said != "flows not read again" { // they were tried
+			t.Errorf("%q: then %q", c.text, said)
 		}
 	}
 }

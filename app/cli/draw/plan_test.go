@@ -26,7 +26,7 @@ func load(file string) (*flow.Plan, error) {
 	return flow.Load(text)
 }
 
-// shownPlans are the shipped flows and the ones under testdata/flows.
+// shownPlans are the shipped flows, the ones under testdata/flows, and what others published.
 func shownPlans(t *testing.T) map[string]*flow.Plan {
 	_, book, err := app.Offer()
 	if err != nil {
@@ -37,9 +37,11 @@ func shownPlans(t *testing.T) map[string]*flow.Plan {
 		all[name] = book.Get(name)
 	}
 	files, err := filepath.Glob("testdata/flows/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no files: %v", err)
+	published, err2 := filepath.Glob("../../../core/flow/testdata/published/*.json")
+	if err != nil || err2 != nil || len(files) == 0 || len(published) == 0 {
+		t.Fatalf("no files: %v, %v", err, err2)
 	}
+	files = append(files, published...)
 	for _, file := range files {
 		p, err := load(file)
 		if err != nil {
