@@ -132,13 +132,26 @@ func ProblemOf(err error, msgID string) Problem {
 	kind := errs.KindOf(err)
 	status := Status(kind)
 	detail := err.Error()
-	if kind == errs.Internal {
-		detail = "internal error" // its cause is logged, not shown
+	switch kind { // causes are logged, not shown: they may name hosts and accounts of the platform
+	case errs.Internal:
+		detail = "internal error"
+	case errs.Transient, errs.Timeout, errs.Denied, errs.Canceled:
+		if detail = errs.Plain(err); detail == "" {
+			detail = withheld[kind]
+		}
 	}
 	return Problem{
 		Type: "about:blank", Title: kind.String(), Status: status, Detail: detail, Field: errs.FieldOf(err),
 		Response: Response{ErrorCode: kind.String(), ErrorMsg: detail, MsgID: msgID},
 	}
+}
+
+// withheld is said of an error of which mediafn itself has nothing to say.
+var withheld = map[errs.Kind]string{
+	errs.Transient: "a part of the platform does not answer now; try again",
+	errs.Timeout:   "it took too long; try again",
+	errs.Denied:    "a part of the platform refuses it",
+	errs.Canceled:  "it was stopped",
 }
 
 // Status is the HTTP status of an error kind.

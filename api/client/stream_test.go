@@ -92,6 +92,19 @@ func TestProblem(t *testing.T) {
 	}
 }
 
+// TestProblemNamesNoHost: a caller does not read where the database is.
+func TestProblemNamesNoHost(t *testing.T) {
+	cause := errors.New("failed to connect to `user=mediafn database=prod`: 10.0.0.7:5432: connection refused")
+	for k := errs.Internal; k <= errs.Canceled; k++ {
+		if k.Retryable() && k != errs.Busy || k == errs.Denied || k == errs.Canceled {
+			p := api.ProblemOf(errs.As(k, "state.submit", cause), "m")
+			if strings.Contains(p.Detail+p.ErrorMsg, "10.0.0.7") || strings.Contains(p.Detail, "mediafn") || p.Detail == "" {
+				t.Errorf("%v: %q", k, p.Detail)
+			}
+		}
+	}
+}
+
 func reply(status int, body string) *http.Response {
 	return &http.Response{StatusCode: status, Status: http.StatusText(status), Body: io.NopCloser(strings.NewReader(body))}
 }

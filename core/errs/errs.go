@@ -164,6 +164,32 @@ func TailOf(err error) string {
 	return ""
 }
 
+// Plain is what mediafn's own words say about err, without the text of causes
+// that came from elsewhere: those may name addresses, accounts or files of the
+// platform. It is empty if there are no such words.
+func Plain(err error) string {
+	var e *Error
+	if !errors.As(err, &e) {
+		return ""
+	}
+	cause := e.Err
+	if q, ok := cause.(quietError); ok {
+		cause = q.error
+	}
+	rest, msg := Plain(cause), e.Msg
+	if cause != nil && strings.Contains(msg, cause.Error()) {
+		msg = strings.TrimRight(strings.ReplaceAll(msg, cause.Error(), rest), ": ")
+		rest = ""
+	}
+	var parts []string
+	for _, s := range []string{e.Field, msg, rest} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	return strings.Join(parts, ": ")
+}
+
 // quietError keeps a cause reachable for errors.Is and errors.As without
 // printing it twice: New's message already contains its text.
 type quietError struct{ error }

@@ -76,3 +76,25 @@ func TestErrors(t *testing.T) {
 		t.Error("nothing became an error")
 	}
 }
+
+// TestPlain: what callers read has no word of causes from elsewhere.
+func TestPlain(t *testing.T) {
+	dial := errors.New("dial tcp 10.0.0.7:5432: connection refused (user=mediafn)")
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{nil, ""},
+		{dial, ""},
+		{errs.As(errs.Transient, "state.submit", dial), ""},
+		{fmt.Errorf("10.0.0.7: %w", errs.Wrap("gateway", errs.As(errs.Transient, "state", dial))), ""},
+		{errs.New(errs.Transient, "nats.append", "stream answers has no leader now: %w", dial), "stream answers has no leader now"},
+		{errs.New(errs.Transient, "gateway", "nobody matches: %w", errs.New(errs.Busy, "queue", "nobody listens (%w)", dial)), "nobody matches: nobody listens ()"},
+		{&errs.Error{Op: "egress", Msg: "its server cannot be read from", Err: dial}, "its server cannot be read from"},
+		{errs.Wrap("op", errs.InField("params.crf", "must be 3")), "params.crf: must be 3"},
+	} {
+		if got := errs.Plain(c.err); got != c.want {
+			t.Errorf("%v: %q, want %q", c.err, got, c.want)
+		}
+	}
+}

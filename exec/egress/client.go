@@ -169,9 +169,9 @@ func fault(ctx context.Context, err error) error {
 	case context.Cause(ctx) != nil:
 		return errs.Wrap(op, context.Cause(ctx))
 	case errors.As(err, &cert):
-		return errs.As(errs.Denied, op, err)
+		return &errs.Error{Kind: errs.Denied, Op: op, Msg: "the certificate of its server is not accepted", Err: err}
 	}
-	return errs.As(errs.Transient, op, err)
+	return &errs.Error{Kind: errs.Transient, Op: op, Msg: "its server cannot be read from", Err: err}
 }
 
 // bare takes off net/http's wrapping, which prints the whole address with

@@ -61,7 +61,7 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 
 func writeError(w http.ResponseWriter, log *slog.Logger, err error, msgID string) {
 	p := api.ProblemOf(err, msgID)
-	if p.Status >= 500 {
+	if p.Status >= 500 || (p.Status == http.StatusForbidden && errs.Plain(err) == "") {
 		log.Error("request failed", "err", err)
 	}
 	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
