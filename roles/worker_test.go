@@ -64,7 +64,7 @@ func TestShutdownFinishes(t *testing.T) {
 }
 
 // TestLongWorkKeepsItsLease runs far longer than a lease; work that does not
-// move any more loses it.
+// move any more is stopped.
 func TestLongWorkKeepsItsLease(t *testing.T) {
 	bubble(t, func(t *testing.T, c *cluster) {
 		c.run.do["t.a"] = func(ctx context.Context, j job.Job, progress func(fn.Progress)) (job.Outcome, error) {
@@ -94,7 +94,7 @@ func TestLongWorkKeepsItsLease(t *testing.T) {
 		c.worker("w2", func(cfg *worker.Config) { cfg.Stall = 10 * time.Second })
 		id = c.submit("lone", "a")
 		c.wake(id)
-		c.until("a stall is lost", 2*time.Minute, func() bool { return row(c.view(id), "A").Losses >= 1 })
+		c.until("a stall fails", 2*time.Minute, func() bool { return row(c.view(id), "A").Failures >= 1 })
 		c.cancel(id)
 		c.ends(id, task.Canceled, time.Minute)
 	})

@@ -27,6 +27,12 @@ var (
 	errReturned = errs.New(errs.Canceled, "worker", "the worker is shutting down")
 )
 
+// stalled is why an attempt that does not get on ends. Unlike a lease that runs
+// out it is an answer: it counts as a failure, and the history gives the reason.
+func (w *Worker) stalled() error {
+	return errs.New(errs.Timeout, "worker", "no progress for %s", w.cfg.Stall)
+}
+
 // attempt is one running grant.
 type attempt struct {
 	grant   job.Grant
@@ -40,6 +46,7 @@ type attempt struct {
 	progress fn.Progress
 	moved    time.Time // when progress last changed; zero = never reported
 	shown    time.Time
+	stalled  error // why it was given up; nil = it was not
 }
 
 // run computes one grant and reports how it ended. life outlives ctx.
@@ -62,6 +69,8 @@ func (w *Worker) run(ctx, life context.Context, a *attempt) {
 		w.answer(life, a, job.Answer{Returned: true})
 	case errors.Is(cause, errLost):
 		// Nobody waits for this answer any more.
+	case a.gaveUp() != nil:
+		w.answer(life, a, job.Answer{Fault: job.FaultOf(a.gaveUp())})
 	default:
 		w.answer(life, a, job.Answer{Fault: job.FaultOf(err)})
 	}
@@ -228,15 +237,27 @@ func (w *Worker) renew(ctx context.Context) {
 	}
 }
 
+// gaveUp is why the worker gave an attempt up, nil if it did not.
+func (a *attempt) gaveUp() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.stalled
+}
+
 // alive lists attempts that should live on: old enough to need it, and moving.
+// One that does not move is stopped; should it not even do that, its lease
+// ends it.
 func (w *Worker) alive(now time.Time) []job.Alive {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var all []job.Alive
 	for trace, a := range w.running {
 		a.mu.Lock()
-		stalled := !a.moved.IsZero() && now.Sub(a.moved) > w.cfg.Stall
-		if !stalled && now.Sub(a.started) >= renewEvery/2 {
+		if a.stalled == nil && !a.moved.IsZero() && now.Sub(a.moved) > w.cfg.Stall {
+			a.stalled = w.stalled()
+			a.cancel(a.stalled)
+		}
+		if a.stalled == nil && now.Sub(a.started) >= renewEvery/2 {
 			all = append(all, job.Alive{Work: a.grant.Work, Attempt: a.grant.Attempt, Trace: trace, Progress: a.progress})
 		}
 		a.mu.Unlock()
