@@ -181,6 +181,7 @@ func (t *turn) committed(ctx context.Context, c *change, write *state.Change, ne
 func (t *turn) post(w *task.Work, news *notice) {
 	if w.State != task.Ready {
 		delete(t.ready, w.ID)
+		delete(t.market.found, w.ID)
 		return
 	}
 	t.offer(w)

@@ -18,6 +18,8 @@ var noGrants = job.Grants{Schema: job.Schema, Grants: []job.Grant{}}
 type market struct {
 	ready    map[string]*task.Work // never changed in place
 	more     bool                  // the database may hold ready work that is not in memory
+	crowd    bool                  // there was more than the window holds
+	found    map[string]bool       // ready work that nobody announced, until it is granted
 	wants    map[string]*offer
 	shares   sched.Shares    // of the tenants, from match to match
 	given    map[string]mark // what workers were granted last, by name
@@ -32,7 +34,7 @@ type market struct {
 func newMarket() market {
 	return market{
 		ready: map[string]*task.Work{}, wants: map[string]*offer{}, given: map[string]mark{}, usage: map[string]int{},
-		busy: map[string]int{}, seen: map[string]seen{},
+		busy: map[string]int{}, seen: map[string]seen{}, found: map[string]bool{},
 	}
 }
 
@@ -101,7 +103,7 @@ func (c *Controller) heed(ctx context.Context, n *notice) {
 		return
 	}
 	if len(c.ready)+len(missing) > c.cfg.Ready {
-		c.more = true
+		c.more, c.crowd = true, true
 		return
 	}
 	rows, err := c.parts.Store.WorkByID(ctx, missing)
@@ -120,7 +122,7 @@ func (c *Controller) offer(w *task.Work) {
 		return
 	}
 	if len(c.ready) >= c.cfg.Ready {
-		c.more = true
+		c.more, c.crowd = true, true
 		return
 	}
 	c.ready[w.ID] = w
@@ -132,21 +134,35 @@ func (c *Controller) running(tenant string, n int) {
 	}
 }
 
+// sight marks ready work that was read from the rows and that nobody had
+// announced, although there was room for it: who made it ready died before
+// telling, or the message was lost.
+func (c *Controller) sight(w *task.Work) {
+	if _, known := c.ready[w.ID]; !known && c.parts.Now().Sub(latest(w.CreatedAt, w.NotBefore)) > c.cfg.Tick/4 {
+		c.found[w.ID] = true
+	}
+}
+
 // refill reads ready work from the rows: of every tenant some, most urgent
 // first, so that nobody's crowd hides anybody's one.
 func (c *Controller) refill(ctx context.Context) {
-	c.more = false
+	crowd := c.crowd
+	c.more, c.crowd = false, false
 	for _, pool := range []fn.Pool{fn.CPU, fn.GPU} {
 		rows, more, err := c.parts.Store.ReadyWork(ctx, pool, c.cfg.Ready)
 		if err != nil {
 			c.parts.Log.Warn("ready work not read", "err", err)
-			c.more = true
+			c.more, c.crowd = true, crowd
 			return
 		}
 		for i := range rows {
-			c.ready[rows[i].ID] = &rows[i]
+			w := &rows[i]
+			if !crowd && !more {
+				c.sight(w)
+			}
+			c.ready[w.ID] = w
 		}
-		c.more = c.more || more
+		c.more, c.crowd = c.more || more, c.crowd || more
 	}
 }
 

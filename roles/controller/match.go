@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/mediafn/mediafn/core/job"
@@ -16,6 +17,7 @@ type grant struct {
 	offer *offer
 	cores int
 	ready time.Time // when it could first have been granted
+	note  []state.Note
 }
 
 // match pairs ready work with what workers want: work that stands in the rows,
@@ -128,7 +130,12 @@ func (c *Controller) tenants() map[string]sched.Tenant {
 func (t *turn) lease(w task.Work, o *offer, cores int) {
 	w.State, w.Attempt, w.Trace, w.Worker = task.Running, w.Attempt+1, task.NewID(), o.Worker
 	w.StartedAt, w.LeaseTill, w.Deadline = t.now, t.now.Add(t.cfg.Lease), t.now.Add(w.Timeout)
-	g := grant{w, o, cores, latest(w.CreatedAt, w.NotBefore)}
+	g := grant{work: w, offer: o, cores: cores, ready: latest(w.CreatedAt, w.NotBefore)}
+	if t.market.found[w.ID] {
+		g.note = []state.Note{{TaskID: w.TaskID, WorkID: w.ID, Kind: "found", At: t.now, Detail: fmt.Sprintf(
+			"it was ready for %s and nobody had announced it; the matcher found it", t.now.Sub(g.ready).Round(time.Millisecond))}}
+		delete(t.market.found, w.ID)
+	}
 	delete(t.ready, w.ID)
 	t.running(w.Tenant, 1)
 	if t.replies[o] == nil { // what it offered is taken, whatever becomes of the commit
@@ -139,7 +146,7 @@ func (t *turn) lease(w task.Work, o *offer, cores int) {
 	t.given[o.Worker] = mark{t.given[o.Worker].count + 1, t.now}
 	if c := t.tasks[w.TaskID]; c != nil {
 		c.set(w)
-		c.grants = append(c.grants, g)
+		c.grants, c.history = append(c.grants, g), append(c.history, g.note...)
 		return
 	}
 	t.alone = append(t.alone, g)
@@ -152,8 +159,9 @@ func (t *turn) leases() []state.Change {
 	for i := range t.alone {
 		w := t.alone[i].work
 		changes[i] = state.Change{
-			Under:  t.duties.under(Match),
-			Update: []state.Guarded{{Work: w, Was: task.Ready, Attempt: w.Attempt - 1}},
+			Under:   t.duties.under(Match),
+			Update:  []state.Guarded{{Work: w, Was: task.Ready, Attempt: w.Attempt - 1}},
+			History: t.alone[i].note,
 		}
 	}
 	return changes

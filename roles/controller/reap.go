@@ -34,7 +34,7 @@ func (t *turn) reap(ctx context.Context) {
 		t.parts.Log.Warn("reaper: queued tasks not read", "err", err)
 	}
 	for _, id := range ids {
-		t.fresh(ctx, id)
+		t.found(ctx, id, fmt.Sprintf("nothing was heard of it for %s; the reaper found it", t.cfg.Orphan))
 	}
 	t.stuck(ctx)
 	if err := t.parts.Store.Forget(ctx, t.now.Add(-100*t.cfg.Duty)); err != nil {
@@ -129,7 +129,7 @@ func (t *turn) stuck(ctx context.Context) {
 		t.cursor = ids[49]
 	}
 	for _, id := range ids {
-		c := t.fresh(ctx, id)
+		c := t.found(ctx, id, "a decision was due of which nothing was heard; the reaper found it")
 		if c == nil {
 			continue
 		}

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -33,8 +34,9 @@ type change struct {
 	traces  []state.Trace
 	history []state.Note
 	acks    []*answer
-	fresh   bool // was read from the rows in this turn
-	stale   bool // the rows are known to have gone on
+	found   string // why the reaper looked at it; empty = it did not
+	fresh   bool   // was read from the rows in this turn
+	stale   bool   // the rows are known to have gone on
 }
 
 func newTurn(c *Controller) *turn {
@@ -73,6 +75,17 @@ func (t *turn) fresh(ctx context.Context, id string) *change {
 		t.forget(id)
 	}
 	return t.touch(ctx, id)
+}
+
+// found is fresh for a task the reaper came upon. If that is what brings a
+// decision about, and nothing that was heard, the history says so.
+func (t *turn) found(ctx context.Context, id, why string) *change {
+	_, heard := t.tasks[id]
+	c := t.fresh(ctx, id)
+	if c != nil && !heard {
+		c.found = why
+	}
+	return c
 }
 
 // announced is fresh for a task whose row came with the news. A new one need
@@ -123,7 +136,11 @@ func (c *Controller) load(ctx context.Context, id string) (*view, error) {
 	c.keep(id, v)
 	if !read.Task.State.Final() && read.Task.Ending == "" {
 		for _, w := range read.Work {
-			c.offer(w) // somebody else may have made it ready: a caller's retry, another controller
+			// Somebody else may have made it ready: a caller's retry, another controller.
+			if w.State == task.Ready && c.duties.holds(Match) && !c.crowd {
+				c.sight(w)
+			}
+			c.offer(w)
 		}
 	}
 	return v, nil
@@ -193,6 +210,9 @@ func (t *turn) decide() {
 	for _, id := range t.order {
 		c := t.tasks[id]
 		c.step = t.parts.Decider.Decide(c.now, t.now)
+		if c.found != "" && len(c.touched) == 0 && c.moved() {
+			c.history = append(c.history, state.Note{TaskID: id, Kind: "found", Detail: c.found, At: t.now})
+		}
 		for _, w := range c.step.Update {
 			c.set(w)
 		}
@@ -200,4 +220,9 @@ func (t *turn) decide() {
 			c.set(w)
 		}
 	}
+}
+
+// moved reports whether a decision changes anything.
+func (c *change) moved() bool {
+	return len(c.step.Insert)+len(c.step.Update) > 0 || !reflect.DeepEqual(c.step.Task, c.now.Task)
 }

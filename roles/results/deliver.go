@@ -2,6 +2,7 @@ package results
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -21,7 +22,7 @@ const claimSlack = 10 * time.Second
 
 // deliver tries a webhook once and settles its post: done, again later, or
 // given up. Every try is logged.
-func (r *Results) deliver(ctx context.Context, p state.Post) {
+func (r *Results) deliver(ctx context.Context, p state.Post, told bool) {
 	t, err := r.parts.Store.Task(ctx, p.TaskID)
 	if errs.Is(err, errs.NotFound) {
 		// Its task was deleted: nobody is left to tell about.
@@ -45,6 +46,9 @@ func (r *Results) deliver(ctx context.Context, p state.Post) {
 			r.parts.Log.Warn("webhook not claimed", "task", p.TaskID, "err", err)
 		}
 		return // another process has it
+	}
+	if late := began.Sub(p.CreatedAt); p.Attempt == 0 && !told && late > r.cfg.Poll/4 {
+		r.note(ctx, p, fmt.Sprintf("its webhook lay in the outbox for %s and nothing was heard of it; it was found there", late.Round(time.Millisecond)))
 	}
 	status, answer, err := r.send(ctx, &t, p, header)
 	last := context.WithoutCancel(ctx) // what was sent is recorded, shutdown or not
@@ -70,6 +74,16 @@ func (r *Results) deliver(ctx context.Context, p state.Post) {
 	r.parts.Metrics.tried(err == nil && status/100 == 2, !again.IsZero())
 	if err := r.parts.Store.Settle(last, p, again, log); err != nil {
 		r.parts.Log.Warn("webhook not settled; it may be sent twice", "task", p.TaskID, "err", err)
+	}
+}
+
+// note adds to the history of a post's task.
+func (r *Results) note(ctx context.Context, p state.Post, detail string) {
+	err := r.parts.Store.Apply(ctx, []state.Change{{History: []state.Note{
+		{TaskID: p.TaskID, Kind: "found", Detail: detail, At: r.parts.Now()},
+	}}})[0]
+	if err != nil && ctx.Err() == nil {
+		r.parts.Log.Warn("history not written", "task", p.TaskID, "err", err)
 	}
 }
 

@@ -100,11 +100,13 @@ func (r *Results) webhooks(ctx context.Context) error {
 	var sending sync.WaitGroup
 	defer sending.Wait()
 	slots := make(chan struct{}, r.cfg.Parallel)
-	for {
-		r.round(ctx, &sending, slots)
+	for told := false; ; {
+		r.round(ctx, told, &sending, slots)
 		select {
 		case <-ticker.C:
+			told = false
 		case <-r.wake:
+			told = true
 		case <-ctx.Done():
 			return nil
 		}
@@ -118,8 +120,8 @@ func (r *Results) signal() {
 	}
 }
 
-// round starts what is due and not under way.
-func (r *Results) round(ctx context.Context, sending *sync.WaitGroup, slots chan struct{}) {
+// round starts what is due and not under way. told: something was heard of it.
+func (r *Results) round(ctx context.Context, told bool, sending *sync.WaitGroup, slots chan struct{}) {
 	most := 4 * r.cfg.Parallel
 	posts, err := r.parts.Store.Posts(ctx, state.Webhook, r.parts.Now(), most)
 	if err != nil {
@@ -143,7 +145,7 @@ func (r *Results) round(ctx context.Context, sending *sync.WaitGroup, slots chan
 		}
 		sending.Go(func() {
 			defer func() { <-slots; r.end(p.ID) }()
-			r.deliver(ctx, p)
+			r.deliver(ctx, p, told)
 		})
 	}
 }
