@@ -2,11 +2,8 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"strings"
 
-	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/job"
 )
 
@@ -21,15 +18,9 @@ func (a *App) callbacks(ctx context.Context) (func(trace string) string, error) 
 	if base == "" {
 		return nil, nil
 	}
-	fresh := make([]byte, 32)
-	_, _ = rand.Read(fresh) // never fails
-	text, err := a.parts.store.Agree(ctx, "callback-secret", base64.StdEncoding.EncodeToString(fresh))
+	secret, err := a.parts.store.CallbackSecret(ctx)
 	if err != nil {
 		return nil, err
-	}
-	secret, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return nil, errs.As(errs.Internal, "callback-secret", err)
 	}
 	return func(trace string) string { return job.CallbackURL(base, secret, trace) }, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/internal/failpoint"
 	"github.com/mediafn/mediafn/roles/controller"
+	"github.com/mediafn/mediafn/roles/controller/sweep"
 	"github.com/mediafn/mediafn/roles/gateway"
 	"github.com/mediafn/mediafn/roles/results"
 	"github.com/mediafn/mediafn/roles/worker"
@@ -56,15 +57,22 @@ func runController(a *App, ctx context.Context) error {
 	if cfg.Callback, err = a.callbacks(ctx); err != nil {
 		return err
 	}
+	noOutside := ""
+	if cfg.Callback == nil {
+		noOutside = "--public-url is not set, and there is no gateway here"
+	}
+	cores := controller.NewCores(a.cfg.Cores)
 	p := controller.Parts{
+		Cores: cores,
 		Store: a.parts.store, Queue: a.parts.queue, Flows: a.parts.library.book, Log: a.component("controller"), Reached: failpoint.Reached,
 		Metrics: controller.NewMetrics(a.parts.metrics, a.tenantNames()...), Tracer: a.parts.tracer,
 		Decider: task.Decider{
 			Functions: a.parts.tools.menu, Place: a.parts.place,
-			Inline: map[string]task.Inline{"slice.plan": controller.PlanSlices(a.cfg.Cores)},
+			Inline:    map[string]task.Inline{"slice.plan": controller.PlanSlices(cores)},
+			NoOutside: noOutside,
 		},
 	}
-	sweeper := &controller.Sweeper{Store: a.parts.store, Stores: a.parts.blobs, Place: a.parts.place, Every: a.cfg.Tick, Name: a.parts.name, Parts: p}
+	sweeper := &sweep.Sweeper{Store: a.parts.store, Stores: a.parts.blobs, Place: a.parts.place, Every: a.cfg.Tick, Name: a.parts.name, Parts: p}
 	var group errgroup.Group
 	group.Go(func() error { return controller.New(cfg, p).Run(ctx) })
 	group.Go(func() error { return sweeper.Run(ctx) })

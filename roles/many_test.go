@@ -215,7 +215,9 @@ func TestOutsideService(t *testing.T) {
 					urls <- j.Callback
 					return job.Outcome{Pending: true}, nil
 				}
-				c.controller(func(cfg *controller.Config) { cfg.Callback = func(trace string) string { return "http://here/" + trace } })
+				c.controller(func(cfg *controller.Config) {
+					cfg.Callback = func(trace string) string { return "http://here/" + trace }
+				})
 				c.worker("w1")
 				id := c.submit("outside", "a")
 				c.announce(id)

@@ -19,6 +19,7 @@ import (
 	blobmem "github.com/mediafn/mediafn/ports/blob/mem"
 	"github.com/mediafn/mediafn/ports/state"
 	"github.com/mediafn/mediafn/roles/controller"
+	"github.com/mediafn/mediafn/roles/controller/sweep"
 )
 
 // listing is a store that lets something happen just before it lists.
@@ -85,7 +86,7 @@ func (y *yard) sweep() {
 	if err := stores.Add("main", y.objects); err != nil {
 		y.t.Fatal(err)
 	}
-	s := &controller.Sweeper{Store: y.store, Stores: stores, Place: task.Place{Cloud: "main", Results: "results", Segments: "segments"},
+	s := &sweep.Sweeper{Store: y.store, Stores: stores, Place: task.Place{Cloud: "main", Results: "results", Segments: "segments"},
 		Every: time.Second, Name: "s", Parts: controller.Parts{Store: y.store, Flows: y.book, Log: y.log, Reached: func(string) {}}}
 	y.part(s.Run)
 	time.Sleep(10 * time.Second) // synctest's time

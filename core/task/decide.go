@@ -40,6 +40,8 @@ type Decider struct {
 	// Inline are functions the controller itself evaluates, from facts only.
 	Inline map[string]Inline
 	Place  Place
+	// NoOutside says why outside services can't call back here; empty = they can.
+	NoOutside string
 	// Learned corrects the prices functions declare. A decision's prices are kept
 	// in its rows, so it may be replaced between two decisions.
 	Learned map[PriceKey]Learned

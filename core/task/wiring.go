@@ -55,6 +55,9 @@ func (r *round) rows(c *flow.Component) ([]Work, error) {
 	if params, err = f.Check(params, r.kinds(inputs)); err != nil {
 		return nil, err
 	}
+	if c.Async && r.NoOutside != "" {
+		return nil, errs.New(errs.Unsupported, c.Name, "it waits for an outside service: %s", r.NoOutside)
+	}
 	spec := f.Spec()
 	w.Fn, w.FnVersion, w.Pool = spec.Name, spec.Version, spec.Pool
 	base := job.Job{

@@ -2,8 +2,12 @@ package state
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
+	"encoding/base64"
 	"strings"
+
+	"github.com/mediafn/mediafn/core/errs"
 )
 
 // Settings are what operators switch while everything runs, and secrets that
@@ -31,6 +35,19 @@ func (s *Store) Agree(ctx context.Context, name, value string) (string, error) {
 	}
 	all, err := s.Settings(ctx, name)
 	return all[name], err
+}
+
+// CallbackSecret is what callback URLs are signed with. The first process makes
+// it, all share it.
+func (s *Store) CallbackSecret(ctx context.Context) ([]byte, error) {
+	fresh := make([]byte, 32)
+	_, _ = rand.Read(fresh) // never fails
+	text, err := s.Agree(ctx, "callback-secret", base64.StdEncoding.EncodeToString(fresh))
+	if err != nil {
+		return nil, err
+	}
+	secret, err := base64.StdEncoding.DecodeString(text)
+	return secret, errs.As(errs.Internal, "state.callback-secret", err)
 }
 
 // Settings returns all settings whose names begin with prefix.

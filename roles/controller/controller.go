@@ -62,6 +62,7 @@ type Parts struct {
 	Store   *state.Store
 	Queue   *queue.Queue
 	Decider task.Decider
+	Cores   *Cores // nil = not counted
 	Flows   *flow.Book
 	Log     *slog.Logger
 	Now     func() time.Time   // nil = the database's

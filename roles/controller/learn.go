@@ -23,6 +23,11 @@ func (c *Controller) learn(w *task.Work) {
 // study shares what was learned with the other controllers, and learns from
 // them.
 func (c *Controller) study(ctx context.Context) {
+	if c.duties.holds(Match) {
+		c.census(ctx)
+	} else if told, err := c.parts.Store.Settings(ctx, coresSetting); err == nil { // else it stays as it is
+		c.parts.Cores.hear(told)
+	}
 	if len(c.lessons) > 0 {
 		if err := c.parts.Store.Learn(ctx, c.lessons); err != nil {
 			c.parts.Log.Warn("prices not kept", "err", err)

@@ -10,8 +10,9 @@ import (
 )
 
 // PlanSlices is the inline function slice.plan: it decides from the profile of
-// the source whether and how the task's function is sliced, for so many cores.
-func PlanSlices(cores int) task.Inline {
+// the source whether and how the task's function is sliced, for so many cores
+// as the workers have then. Its answer is kept with the task.
+func PlanSlices(cores *Cores) task.Inline {
 	return func(in task.InlineCall) (json.RawMessage, error) {
 		if in.Function == nil {
 			return nil, errs.New(errs.Internal, "slice.plan", "the task names a flow, not a function")
@@ -29,7 +30,7 @@ func PlanSlices(cores int) task.Inline {
 			return nil, err
 		}
 		return json.Marshal(slice.Document(slice.Request{
-			Source: &source, Spec: in.Function.Spec().Slicing, Assembly: assembly, Mode: mode, Workers: cores,
+			Source: &source, Spec: in.Function.Spec().Slicing, Assembly: assembly, Mode: mode, Workers: cores.Now(),
 			Price: in.Function.Price(in.Task.Request.Params, []*media.Info{&source}),
 		}))
 	}

@@ -167,16 +167,16 @@ func (c *Controller) planOf(ctx context.Context, t *task.Task) (*flow.Plan, erro
 	if p := c.plans[key]; p != nil {
 		return p, nil
 	}
-	p, err := c.parts.planOf(ctx, t)
+	p, err := c.parts.PlanOf(ctx, t)
 	if err == nil && len(p.Modules) > 0 {
 		c.plans[key] = p
 	}
 	return p, err
 }
 
-// planOf finds a flow's version among those in force, else in the database. If
+// PlanOf finds a flow's version among those in force, else in the database. If
 // nobody has it any more, it is a plan without modules: on it the task fails.
-func (p *Parts) planOf(ctx context.Context, t *task.Task) (*flow.Plan, error) {
+func (p *Parts) PlanOf(ctx context.Context, t *task.Task) (*flow.Plan, error) {
 	if p := p.Flows.Get(t.Flow); p != nil && p.Version == t.FlowVer {
 		return p, nil
 	}

@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -90,15 +88,9 @@ func (g *Gateway) callbackSecret(ctx context.Context) ([]byte, error) {
 	if known != nil {
 		return known, nil
 	}
-	fresh := make([]byte, 32)
-	_, _ = rand.Read(fresh) // never fails
-	text, err := g.parts.Store.Agree(ctx, "callback-secret", base64.StdEncoding.EncodeToString(fresh))
+	secret, err := g.parts.Store.CallbackSecret(ctx)
 	if err != nil {
 		return nil, err
-	}
-	secret, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return nil, errs.As(errs.Internal, "callback-secret", err)
 	}
 	g.mu.Lock()
 	g.secret = secret

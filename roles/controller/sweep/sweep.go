@@ -1,4 +1,6 @@
-package controller
+// Package sweep deletes what ended tasks leave behind. It is a duty of one
+// controller at a time.
+package sweep
 
 import (
 	"context"
@@ -8,6 +10,7 @@ import (
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/blob"
 	"github.com/mediafn/mediafn/ports/state"
+	"github.com/mediafn/mediafn/roles/controller"
 )
 
 // Sweeper deletes what ended tasks leave behind: files only their flow needed,
@@ -19,7 +22,7 @@ type Sweeper struct {
 	Place   task.Place
 	Every   time.Duration
 	Name    string // unique among processes that run
-	Parts   Parts
+	Parts   controller.Parts
 	buckets []string
 }
 
@@ -35,7 +38,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	defer func() {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		_ = s.Store.Release(last, Sweep, s.Name) // else it runs out
+		_ = s.Store.Release(last, Duty, s.Name) // else it runs out
 	}()
 	for {
 		if !s.mine(ctx) {
@@ -46,14 +49,14 @@ func (s *Sweeper) Run(ctx context.Context) error {
 				return nil
 			}
 		}
-		posts, err := s.Store.Posts(ctx, state.Sweep, time.Now(), 100)
+		posts, err := s.Store.Posts(ctx, state.Sweep, s.Store.Now(), 100)
 		if err != nil && ctx.Err() == nil {
 			s.Parts.Log.Warn("sweeper: outbox not read", "err", err)
 		}
 		for _, p := range posts {
 			if err := s.sweep(ctx, store, p); err != nil && ctx.Err() == nil {
 				s.Parts.Log.Warn("task not swept", "task", p.TaskID, "err", err)
-				_ = s.Store.Settle(ctx, p, time.Now().Add(min(time.Minute, s.Every<<min(p.Attempt, 10))), nil)
+				_ = s.Store.Settle(ctx, p, s.Store.Now().Add(min(time.Minute, s.Every<<min(p.Attempt, 10))), nil)
 			}
 		}
 		if len(posts) == 100 {
@@ -67,15 +70,15 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	}
 }
 
-// Sweep is the duty of one sweeper at a time. Two would only do the same twice.
-const Sweep = "sweep"
+// Duty is that of one sweeper at a time. Two would only do the same twice.
+const Duty = "sweep"
 
 func (s *Sweeper) mine(ctx context.Context) bool {
-	_, held, err := s.Store.Hold(ctx, Sweep, s.Name, max(10*s.Every, 10*time.Second))
+	_, held, err := s.Store.Hold(ctx, Duty, s.Name, max(10*s.Every, 10*time.Second))
 	if err != nil && ctx.Err() == nil {
 		s.Parts.Log.Warn("sweeper: duty not renewed", "err", err)
 	}
-	s.Parts.Metrics.Holds(Sweep, held && err == nil)
+	s.Parts.Metrics.Holds(Duty, held && err == nil)
 	return held && err == nil
 }
 
@@ -96,7 +99,7 @@ func (s *Sweeper) sweep(ctx context.Context, store *blob.Store, p state.Post) er
 			if v.Task.ID != "" && !v.Task.State.Final() {
 				return s.Store.Settle(ctx, p, time.Time{}, nil) // retried in between; its next end sweeps
 			}
-			if v.Plan, err = s.Parts.planOf(ctx, &v.Task); err != nil {
+			if v.Plan, err = s.Parts.PlanOf(ctx, &v.Task); err != nil {
 				return err
 			}
 			keep := referenced(v)
