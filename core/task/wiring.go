@@ -156,7 +156,7 @@ func (r *round) fanOut(c *flow.Component, w Work, base job.Job) ([]Work, error) 
 			s.Price.CPUSeconds *= share
 			s.Declared *= share
 		}
-		s.Price.Cores = 1
+		s.Price.Cores = min(s.Price.Cores, 1)
 		s.Timeout = deadline(spec, s)
 		j := base
 		j.Part = &parts[i]
