@@ -43,7 +43,7 @@ ALTER TABLE flows ADD COLUMN retired_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE flows ADD COLUMN author TEXT NOT NULL DEFAULT '';
 
 DROP INDEX work_ready;
-CREATE INDEX work_ready ON work (pool, tenant, priority, due, id) WHERE state = 'ready';
+CREATE INDEX work_ready ON work (pool, tenant, priority DESC, due, id) WHERE state = 'ready';
 
 -- +goose Down
 DROP INDEX work_ready;
