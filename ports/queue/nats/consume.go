@@ -38,10 +38,12 @@ type consumer struct {
 
 // Consume implements driver.Conn.
 func (c *Conn) Consume(ctx context.Context, stream string, d driver.Durable) (driver.Consumer, error) {
+	memory := c.remembers(ctx, stream, d.Name)
 	err := persist(ctx, func(ctx context.Context) error {
 		_, err := c.js.CreateOrUpdateConsumer(ctx, stream, jetstream.ConsumerConfig{
 			Durable: d.Name, FilterSubject: d.Filter, AckPolicy: jetstream.AckExplicitPolicy,
 			AckWait: d.AckWait, MaxAckPending: d.MaxUnacked, MaxDeliver: -1, DeliverPolicy: jetstream.DeliverAllPolicy,
+			MemoryStorage: memory,
 		})
 		return classify("nats.consume", err)
 	})
@@ -51,6 +53,24 @@ func (c *Conn) Consume(ctx context.Context, stream string, d driver.Durable) (dr
 	k := &consumer{c: c, next: "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + d.Name, name: d.Name}
 	k.life, k.end = context.WithCancel(context.Background())
 	return k, nil
+}
+
+// remembers reports whether a durable may live in memory. Where what is acked
+// leaves the stream, an embedded server that starts again knows from the stream
+// alone what to deliver, and need not write a file a durable several times a
+// second. A durable of a file, of a version before this one, stays there.
+func (c *Conn) remembers(ctx context.Context, stream, durable string) bool {
+	if c.server == nil {
+		return false // of several servers one goes on with what another knew
+	}
+	s, err := c.js.Stream(ctx, stream)
+	if err != nil || s.CachedInfo().Config.Retention != jetstream.WorkQueuePolicy {
+		return false
+	}
+	if had, err := s.Consumer(ctx, durable); err == nil {
+		return had.CachedInfo().Config.MemoryStorage
+	}
+	return true
 }
 
 func (k *consumer) Close() error {
