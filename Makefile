@@ -50,7 +50,7 @@ fuzz:
 
 ## bench: figures of docs/benchmarks.md
 bench: build
-	$(BIN)/mediafn bench control
+	$(BIN)/mediafn bench control --shape all
 	$(BIN)/mediafn bench slice $(FILE)
 
 ## generate: rewrite goldens and generated documents
