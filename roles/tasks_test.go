@@ -117,6 +117,21 @@ func TestSilentWorker(t *testing.T) {
 		if again := c.view(id); again.Task.Version != v.Task.Version {
 			t.Error("a late answer changed a task that is over")
 		}
+		sweeps := func() (n int) {
+			posts, err := c.store.PostsOf(context.Background(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range posts {
+				if p.Kind == state.Sweep {
+					n++
+				}
+			}
+			return n
+		}
+		before := sweeps()
+		silent.answer(grants.Grants[0], nil, &job.Fault{Kind: errs.Transient, Message: "the second of three files was not stored"})
+		c.until("what a late failure has stored is swept", time.Minute, func() bool { return sweeps() > before })
 	})
 }
 

@@ -44,7 +44,8 @@ func (t *turn) answer(ctx context.Context, a *answer) {
 	w, _ := c.row(a.Work)
 	if !c.current(a) {
 		t.parts.Metrics.Late()
-		if c.was.Task.State.Final() && a.Outcome != nil && len(a.Outcome.Outputs) > 0 {
+		// One that failed may have stored some of its files before.
+		if c.was.Task.State.Final() && !a.Pending && (a.Outcome == nil || len(a.Outcome.Outputs) > 0) {
 			t.sweepAgain(ctx, taskID)
 		}
 		_ = a.delivery.Ack()
