@@ -38,6 +38,19 @@ if ! postgres; then
 	}
 fi
 
+# ip, and namespaces for processes that tests cut off from the network.
+if ! command -v ip >/dev/null || ! command -v nsenter >/dev/null; then
+	if ! command -v apt-get >/dev/null; then
+		echo "The tests need ip (iproute2) and nsenter (util-linux). Please install them and try again." >&2
+		exit 1
+	fi
+	echo "Installing: iproute2 util-linux"
+	sudo=
+	[ "$(id -u)" = 0 ] || sudo=sudo
+	$sudo apt-get update -qq
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iproute2 util-linux >/dev/null
+fi
+
 # server NAME PACKAGE: of the version in go.mod, built again when that changes.
 server() {
 	want=$(go list -f '{{with .Module}}{{.Version}}{{end}}' "$2")

@@ -39,10 +39,11 @@ type FaultProxy struct {
 }
 
 // NewFaultProxy starts a proxy in front of the server at endpoint (HOST:PORT). It
-// ends with the test.
-func NewFaultProxy(t testing.TB, endpoint string) *FaultProxy {
+// listens on 127.0.0.1, or on another address if one is given, and ends with the
+// test.
+func NewFaultProxy(t testing.TB, endpoint string, listen ...string) *FaultProxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", net.JoinHostPort(append(listen, "127.0.0.1")[0], "0"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,7 +88,23 @@ func (s *PostgresServer) create(t testing.TB) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
+	if len(s.listen) > 0 { // whoever reaches those addresses may come in, with the password
+		s.admit(t)
+	}
 	s.Start(t)
+}
+
+// admit lets clients of other machines in.
+func (s *PostgresServer) admit(t testing.TB) {
+	t.Helper()
+	rules, err := os.OpenFile(filepath.Join(s.data(), "pg_hba.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rules.Close()
+	if _, err := fmt.Fprintln(rules, "host all all samenet scram-sha-256"); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func resolve(t testing.TB, path string) string {
