@@ -50,6 +50,14 @@ func film(t *testing.T) string {
 		"-c:v libx264 -preset ultrafast -g 25 -pix_fmt yuv420p -c:a aac -movflags faststart")
 }
 
+// tiny is three seconds with sound in six groups of pictures.
+func tiny(t *testing.T) string {
+	return clip(t, "tiny.mp4", "-f lavfi -i testsrc2=s=128x96:r=24:d=3 -f lavfi -i sine=r=44100:d=3 "+
+		"-c:v libx264 -preset ultrafast -g 12 -pix_fmt yuv420p -c:a aac -movflags faststart")
+}
+
+const tinyFrames = 72
+
 // picture is a still.
 func picture(t *testing.T) string {
 	return clip(t, "picture.png", "-f lavfi -i testsrc2=s=160x120 -frames:v 1")

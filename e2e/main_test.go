@@ -13,8 +13,10 @@ import (
 )
 
 var (
-	rounds = flag.Int("chaos.rounds", 3, "rounds of TestChaos")
-	seed   = flag.Uint64("chaos.seed", 0, "seed of TestChaos; 0 = another one each time")
+	rounds  = flag.Int("chaos.rounds", 3, "rounds of TestChaos")
+	tasks   = flag.Int("chaos.tasks", 60, "tasks of TestChaosOfMany")
+	minutes = flag.Int("chaos.minutes", 10, "time TestChaosOfMany gives its tasks")
+	seed    = flag.Uint64("chaos.seed", 1, "what chance begins with; 0 = another one each time")
 )
 
 // bin is the folder of the binaries under test, clips that of generated media.

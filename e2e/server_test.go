@@ -172,11 +172,14 @@ type process struct {
 func (p process) String() string { return fmt.Sprintf("%d %q", p.pid, p.args) }
 
 // session lists what the server has started and what still runs.
-func (s *server) session() (all []process) {
+func (s *server) session() []process { return session(s.cmd.Process.Pid) }
+
+// session lists the processes of a session without the one that began it.
+func session(id int) (all []process) {
 	entries, _ := os.ReadDir("/proc")
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
-		if err != nil || pid == s.cmd.Process.Pid {
+		if err != nil || pid == id {
 			continue
 		}
 		stat, err := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
@@ -185,7 +188,7 @@ func (s *server) session() (all []process) {
 		}
 		// pid (comm) state ppid pgrp session …
 		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if len(fields) < 4 || fields[3] != strconv.Itoa(s.cmd.Process.Pid) || fields[0] == "Z" || fields[0] == "X" {
+		if len(fields) < 4 || fields[3] != strconv.Itoa(id) || fields[0] == "Z" || fields[0] == "X" {
 			continue
 		}
 		args, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline"))
