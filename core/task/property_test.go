@@ -188,9 +188,9 @@ func randomFlow(t *rapid.T) *flow.File {
 		if !rapid.Bool().Draw(t, "result") {
 			continue
 		}
-		group, isGroup := []any{}, false
 		if len(f.Result) > 0 && rapid.Bool().Draw(t, "together") {
-			if group, isGroup = f.Result[len(f.Result)-1].([]any); !isGroup {
+			group, isGroup := f.Result[len(f.Result)-1].([]any)
+			if !isGroup {
 				group = []any{f.Result[len(f.Result)-1]}
 			}
 			f.Result[len(f.Result)-1] = append(group, cf.Name)

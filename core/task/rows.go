@@ -90,6 +90,7 @@ type Work struct {
 	Class     string          // resolution class, under which prices are learned: "1080p"
 	Due       time.Time       // the caller's deadline; zero = none
 	Avoid     string          // worker that must not get it: it runs the same already
+	Made      *job.Job        `json:"-"` // Job as it was made, where it was made just now; it is never changed
 	Job       json.RawMessage // job.Job without trace, threads and deadline
 	Outputs   []media.Object
 	Facts     json.RawMessage
@@ -111,7 +112,9 @@ func (w *Work) Grant(lease time.Duration, threads int) (job.Grant, error) {
 		Work: w.ID, Attempt: w.Attempt, Tenant: w.Tenant, Price: w.Price, Kind: w.Kind, Lease: lease,
 		Subject: job.AnswerSubject(w.TaskID),
 	}
-	if err := json.Unmarshal(w.Job, &g.Job); err != nil {
+	if w.Made != nil {
+		g.Job = *w.Made
+	} else if err := json.Unmarshal(w.Job, &g.Job); err != nil {
 		return g, errs.New(errs.Internal, "grant", "%s: %w", w.ID, err)
 	}
 	g.Traceparent = g.Job.Traceparent

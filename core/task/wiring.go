@@ -124,6 +124,7 @@ func withJob(w Work, j job.Job) Work {
 		j.Out.Prefix += "/" + strconv.Itoa(w.Order)
 	}
 	w.Job, _ = json.Marshal(j) // plain data: cannot fail
+	w.Made = &j
 	return w
 }
 

@@ -114,8 +114,20 @@ func (x *tx) updateTask(t *task.Task) {
 		t.ID, t.Version)
 }
 
+// lease writes a grant, which changes little of a row.
+func (x *tx) lease(g *Guarded) {
+	w := &g.Work
+	x.exec(still(g), `UPDATE work SET state = 'running', attempt = ?, trace = ?, worker = ?, started_at = ?, lease_till = ?, deadline = ?
+ WHERE id = ? AND attempt = ? AND state = 'ready'`,
+		w.Attempt, w.Trace, w.Worker, ms(w.StartedAt), ms(w.LeaseTill), ms(w.Deadline), w.ID, g.Attempt)
+}
+
 func (x *tx) updateWork(g *Guarded) {
 	w := &g.Work
+	if g.Was == task.Ready && w.State == task.Running {
+		x.lease(g)
+		return
+	}
 	lostBy := ""
 	if len(w.LostBy) > 0 {
 		lostBy = text(w.LostBy).String
