@@ -180,12 +180,12 @@ func (t *turn) committed(ctx context.Context, c *change, write *state.Change, ne
 // post brings a row that was written to the market, or takes it from there.
 func (t *turn) post(w *task.Work, news *notice) {
 	if w.State != task.Ready {
-		delete(t.ready, w.ID)
+		t.ready.drop(w.ID)
 		delete(t.market.found, w.ID)
 		return
 	}
 	t.offer(w)
-	news.Ready = append(news.Ready, w.ID)
+	news.ready(w)
 }
 
 // trace records the decision in the request's trace, linked to the attempts

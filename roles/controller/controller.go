@@ -136,7 +136,7 @@ func New(cfg Config, parts Parts) *Controller {
 	c := &Controller{
 		cfg: cfg, parts: parts, inbox: make(chan message, 4096), views: map[string]*view{}, plans: map[string]*flow.Plan{},
 		lessons: map[task.PriceKey]task.Learned{},
-		market:  newMarket(),
+		market:  newMarket(cfg.Ready),
 	}
 	c.duties = newDuties(c)
 	return c

@@ -16,10 +16,10 @@ var noGrants = job.Grants{Schema: job.Schema, Grants: []job.Grant{}}
 // market is what the matcher knows: a bounded window on ready work, and the
 // offers that stand.
 type market struct {
-	ready    map[string]*task.Work // never changed in place
-	more     bool                  // the database may hold ready work that is not in memory
-	crowd    bool                  // there was more than the window holds
-	found    map[string]bool       // ready work that nobody announced, until it is granted
+	ready    *window
+	more     bool            // the database may hold ready work that is not in memory
+	crowd    bool            // there was more than the window holds
+	found    map[string]bool // ready work that nobody announced, until it is granted
 	wants    map[string]*offer
 	shares   sched.Shares    // of the tenants, from match to match
 	given    map[string]mark // what workers were granted last, by name
@@ -31,9 +31,9 @@ type market struct {
 	reported time.Time       // when the gauges were set
 }
 
-func newMarket() market {
+func newMarket(most int) market {
 	return market{
-		ready: map[string]*task.Work{}, wants: map[string]*offer{}, given: map[string]mark{}, usage: map[string]int{},
+		ready: newWindow(most), wants: map[string]*offer{}, given: map[string]mark{}, usage: map[string]int{},
 		busy: map[string]int{}, seen: map[string]seen{}, found: map[string]bool{},
 	}
 }
@@ -53,8 +53,15 @@ type mark struct {
 
 // notice is what another controller tells the matcher after a commit.
 type notice struct {
-	Ready []string       `json:"ready,omitempty"` // work that may be granted now
-	Ended map[string]int `json:"ended,omitempty"` // how much running work ended, by tenant
+	Ready map[string][]string `json:"ready,omitempty"` // ids of work that may be granted now, by tenant
+	Ended map[string]int      `json:"ended,omitempty"` // how much running work ended, by tenant
+}
+
+func (n *notice) ready(w *task.Work) {
+	if n.Ready == nil {
+		n.Ready = map[string][]string{}
+	}
+	n.Ready[w.Tenant] = append(n.Ready[w.Tenant], w.ID)
 }
 
 func (n *notice) end(tenant string) {
@@ -94,16 +101,18 @@ func (c *Controller) heed(ctx context.Context, n *notice) {
 		c.running(tenant, -ended)
 	}
 	var missing []string
-	for _, id := range n.Ready {
-		if _, ok := c.ready[id]; !ok {
-			missing = append(missing, id)
+	for tenant, ids := range n.Ready {
+		for _, id := range ids {
+			switch {
+			case c.ready.rows[id] != nil:
+			case c.ready.open(tenant):
+				missing = append(missing, id)
+			default:
+				c.more, c.crowd = true, true
+			}
 		}
 	}
 	if len(missing) == 0 {
-		return
-	}
-	if len(c.ready)+len(missing) > c.cfg.Ready {
-		c.more, c.crowd = true, true
 		return
 	}
 	rows, err := c.parts.Store.WorkByID(ctx, missing)
@@ -121,11 +130,9 @@ func (c *Controller) offer(w *task.Work) {
 	if w.State != task.Ready || !c.duties.holds(Match) {
 		return
 	}
-	if len(c.ready) >= c.cfg.Ready {
+	if !c.ready.put(w) {
 		c.more, c.crowd = true, true
-		return
 	}
-	c.ready[w.ID] = w
 }
 
 func (c *Controller) running(tenant string, n int) {
@@ -138,15 +145,15 @@ func (c *Controller) running(tenant string, n int) {
 // announced, although there was room for it: who made it ready died before
 // telling, or the message was lost.
 func (c *Controller) sight(w *task.Work) {
-	if _, known := c.ready[w.ID]; !known && c.parts.Now().Sub(latest(w.CreatedAt, w.NotBefore)) > c.cfg.Tick/4 {
+	if c.ready.rows[w.ID] == nil && c.parts.Now().Sub(latest(w.CreatedAt, w.NotBefore)) > c.cfg.Tick/4 {
 		c.found[w.ID] = true
 	}
 }
 
-// refill reads ready work from the rows: of every tenant some, most urgent
+// refill makes the window anew from the rows: of every tenant some, most urgent
 // first, so that nobody's crowd hides anybody's one.
 func (c *Controller) refill(ctx context.Context) {
-	crowd := c.crowd
+	crowd, fresh := c.crowd, newWindow(c.cfg.Ready)
 	c.more, c.crowd = false, false
 	for _, pool := range []fn.Pool{fn.CPU, fn.GPU} {
 		rows, more, err := c.parts.Store.ReadyWork(ctx, pool, c.cfg.Ready)
@@ -160,10 +167,13 @@ func (c *Controller) refill(ctx context.Context) {
 			if !crowd && !more {
 				c.sight(w)
 			}
-			c.ready[w.ID] = w
+			if c.writing.has(w.TaskID) || !fresh.put(w) { // what is being written may be granted already
+				more = true
+			}
 		}
 		c.more, c.crowd = c.more || more, c.crowd || more
 	}
+	c.ready = fresh
 }
 
 // count looks at what the matcher must know beside ready work: others grant,
@@ -202,7 +212,7 @@ func (c *Controller) close(ctx context.Context) {
 	for _, o := range c.wants {
 		c.send(ctx, o.reply, noGrants)
 	}
-	c.market = newMarket()
+	c.market = newMarket(c.cfg.Ready)
 }
 
 // clean forgets what has run out.

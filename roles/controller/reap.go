@@ -18,7 +18,7 @@ const reapBatch = 500
 // whose wake-up was lost, live tasks a crash left undecided.
 func (t *turn) reap(ctx context.Context) {
 	if t.duties.holds(Match) {
-		t.more = true // what somebody else made ready is not in memory
+		t.refill(ctx) // somebody else may have made work ready, or more urgent
 		t.duties.count(ctx)
 		t.clean(ctx, t.now)
 		t.report(ctx, t.now)
