@@ -180,7 +180,7 @@ func (t *turn) committed(ctx context.Context, c *change, write *state.Change, ne
 // post brings a row that was written to the market, or takes it from there.
 func (t *turn) post(w *task.Work, news *notice) {
 	if w.State != task.Ready {
-		t.ready.drop(w.ID)
+		t.ready.Drop(w.ID)
 		delete(t.market.found, w.ID)
 		return
 	}

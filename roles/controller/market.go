@@ -9,6 +9,7 @@ import (
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/sched"
 	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/roles/controller/window"
 )
 
 var noGrants = job.Grants{Schema: job.Schema, Grants: []job.Grant{}}
@@ -16,7 +17,7 @@ var noGrants = job.Grants{Schema: job.Schema, Grants: []job.Grant{}}
 // market is what the matcher knows: a bounded window on ready work, and the
 // offers that stand.
 type market struct {
-	ready    *window
+	ready    *window.Window
 	more     bool            // the database may hold ready work that is not in memory
 	crowd    bool            // there was more than the window holds
 	found    map[string]bool // ready work that nobody announced, until it is granted
@@ -33,7 +34,7 @@ type market struct {
 
 func newMarket(most int) market {
 	return market{
-		ready: newWindow(most), wants: map[string]*offer{}, given: map[string]mark{}, usage: map[string]int{},
+		ready: window.New(most), wants: map[string]*offer{}, given: map[string]mark{}, usage: map[string]int{},
 		busy: map[string]int{}, seen: map[string]seen{}, found: map[string]bool{},
 	}
 }
@@ -104,8 +105,8 @@ func (c *Controller) heed(ctx context.Context, n *notice) {
 	for tenant, ids := range n.Ready {
 		for _, id := range ids {
 			switch {
-			case c.ready.rows[id] != nil:
-			case c.ready.open(tenant):
+			case c.ready.Rows[id] != nil:
+			case c.ready.Open(tenant):
 				missing = append(missing, id)
 			default:
 				c.more, c.crowd = true, true
@@ -130,7 +131,7 @@ func (c *Controller) offer(w *task.Work) {
 	if w.State != task.Ready || !c.duties.holds(Match) {
 		return
 	}
-	if !c.ready.put(w) {
+	if !c.ready.Put(w) {
 		c.more, c.crowd = true, true
 	}
 }
@@ -145,7 +146,7 @@ func (c *Controller) running(tenant string, n int) {
 // announced, although there was room for it: who made it ready died before
 // telling, or the message was lost.
 func (c *Controller) sight(w *task.Work) {
-	if c.ready.rows[w.ID] == nil && c.parts.Now().Sub(latest(w.CreatedAt, w.NotBefore)) > c.cfg.Tick/4 {
+	if c.ready.Rows[w.ID] == nil && c.parts.Now().Sub(latest(w.CreatedAt, w.NotBefore)) > c.cfg.Tick/4 {
 		c.found[w.ID] = true
 	}
 }
@@ -153,7 +154,7 @@ func (c *Controller) sight(w *task.Work) {
 // refill makes the window anew from the rows: of every tenant some, most urgent
 // first, so that nobody's crowd hides anybody's one.
 func (c *Controller) refill(ctx context.Context) {
-	crowd, fresh := c.crowd, newWindow(c.cfg.Ready)
+	crowd, fresh := c.crowd, window.New(c.cfg.Ready)
 	c.more, c.crowd = false, false
 	for _, pool := range []fn.Pool{fn.CPU, fn.GPU} {
 		rows, more, err := c.parts.Store.ReadyWork(ctx, pool, c.cfg.Ready)
@@ -167,7 +168,7 @@ func (c *Controller) refill(ctx context.Context) {
 			if !crowd && !more {
 				c.sight(w)
 			}
-			if c.writing.has(w.TaskID) || !fresh.put(w) { // what is being written may be granted already
+			if c.writing.has(w.TaskID) || !fresh.Put(w) { // what is being written may be granted already
 				more = true
 			}
 		}

@@ -27,7 +27,7 @@ func (t *turn) match(ctx context.Context) {
 	if len(t.wants) == 0 || !t.duties.holds(Match) {
 		return
 	}
-	if t.more && len(t.ready.rows) < t.cfg.Ready/4 {
+	if t.more && len(t.ready.Rows) < t.cfg.Ready/4 {
 		t.refill(ctx)
 	}
 	candidates := t.candidates()
@@ -48,8 +48,8 @@ func (t *turn) match(ctx context.Context) {
 
 // candidates lists the ready work of the window as this turn leaves it.
 func (t *turn) candidates() []*task.Work {
-	all := make([]*task.Work, 0, len(t.ready.rows))
-	for id, w := range t.ready.rows {
+	all := make([]*task.Work, 0, len(t.ready.Rows))
+	for id, w := range t.ready.Rows {
 		if c := t.tasks[w.TaskID]; c != nil && c.touched[id] {
 			continue // below, as it is now
 		}
@@ -136,7 +136,7 @@ func (t *turn) lease(w task.Work, o *offer, cores int) {
 			"it was ready for %s and nobody had announced it; the matcher found it", t.now.Sub(g.ready).Round(time.Millisecond))}}
 		delete(t.market.found, w.ID)
 	}
-	t.ready.drop(w.ID)
+	t.ready.Drop(w.ID)
 	t.running(w.Tenant, 1)
 	if t.replies[o] == nil { // what it offered is taken, whatever becomes of the commit
 		t.replies[o] = &job.Grants{Schema: job.Schema}

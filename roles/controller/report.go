@@ -38,11 +38,11 @@ func (c *Controller) report(ctx context.Context, now time.Time) {
 
 // reasons counts the ready work of the window by why it waits.
 func (c *Controller) reasons(ctx context.Context) map[string]int {
-	if c.more && len(c.ready.rows) < c.cfg.Ready/4 {
+	if c.more && len(c.ready.Rows) < c.cfg.Ready/4 {
 		c.refill(ctx)
 	}
-	items := make([]sched.Item, 0, len(c.ready.rows))
-	for _, w := range c.ready.rows {
+	items := make([]sched.Item, 0, len(c.ready.Rows))
+	for _, w := range c.ready.Rows {
 		it := item(w)
 		it.Paused = c.paused[it.Pool]
 		items = append(items, it)

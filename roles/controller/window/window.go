@@ -1,13 +1,15 @@
-package controller
+// Package window bounds what a matcher has of ready work in memory without
+// letting one tenant's crowd hide another's work.
+package window
 
 import "github.com/mediafn/mediafn/core/task"
 
-// window is the part of ready work that the matcher has in memory, bounded. Of
-// every tenant there is some, of each its most urgent: when it is full, who has
-// less than a fair part gets room from who has most.
-type window struct {
+// Window is a bounded part of ready work. Of every tenant there is some, of each
+// its most urgent: when it is full, who has less than a fair part gets room from
+// who has most.
+type Window struct {
+	Rows    map[string]*task.Work // to read; never changed in place
 	most    int
-	rows    map[string]*task.Work // never changed in place
 	tenants map[string]*part
 }
 
@@ -17,13 +19,14 @@ type part struct {
 	by [10]int // priority
 }
 
-func newWindow(most int) *window {
-	return &window{most: most, rows: map[string]*task.Work{}, tenants: map[string]*part{}}
+// New returns an empty window for so many rows.
+func New(most int) *Window {
+	return &Window{Rows: map[string]*task.Work{}, most: most, tenants: map[string]*part{}}
 }
 
-// open reports whether work of a tenant may find room whatever its priority.
-func (v *window) open(tenant string) bool {
-	if len(v.rows) < v.most {
+// Open reports whether work of a tenant may find room whatever its priority.
+func (v *Window) Open(tenant string) bool {
+	if len(v.Rows) < v.most {
 		return true
 	}
 	p, tenants := v.tenants[tenant], len(v.tenants)
@@ -33,15 +36,15 @@ func (v *window) open(tenant string) bool {
 	return p == nil || p.n < v.most/tenants
 }
 
-// put adds or replaces a row, and reports whether everything that was put is
+// Put adds or replaces a row, and reports whether everything that was put is
 // still there.
-func (v *window) put(w *task.Work) (all bool) {
-	v.drop(w.ID)
+func (v *Window) Put(w *task.Work) (all bool) {
+	v.Drop(w.ID)
 	all = true
-	if len(v.rows) >= v.most {
+	if len(v.Rows) >= v.most {
 		all = false
 		from := w.Tenant
-		if v.open(w.Tenant) {
+		if v.Open(w.Tenant) {
 			from = v.richest()
 		} else if v.tenants[from].least() >= w.Priority {
 			return all
@@ -55,16 +58,17 @@ func (v *window) put(w *task.Work) (all bool) {
 	}
 	p.n++
 	p.by[level(w)]++
-	v.rows[w.ID] = w
+	v.Rows[w.ID] = w
 	return all
 }
 
-func (v *window) drop(id string) {
-	w := v.rows[id]
+// Drop takes a row out, if it is in.
+func (v *Window) Drop(id string) {
+	w := v.Rows[id]
 	if w == nil {
 		return
 	}
-	delete(v.rows, id)
+	delete(v.Rows, id)
 	p := v.tenants[w.Tenant]
 	p.n--
 	p.by[level(w)]--
@@ -74,7 +78,7 @@ func (v *window) drop(id string) {
 }
 
 // richest is the tenant with most rows.
-func (v *window) richest() (name string) {
+func (v *Window) richest() (name string) {
 	most := 0
 	for tenant, p := range v.tenants {
 		if p.n > most {
@@ -85,11 +89,11 @@ func (v *window) richest() (name string) {
 }
 
 // evict drops one of a tenant's least urgent rows; it is still in the database.
-func (v *window) evict(tenant string) {
+func (v *Window) evict(tenant string) {
 	least := v.tenants[tenant].least()
-	for id, w := range v.rows {
+	for id, w := range v.Rows {
 		if w.Tenant == tenant && level(w) == least {
-			v.drop(id)
+			v.Drop(id)
 			return
 		}
 	}

@@ -1,4 +1,4 @@
-package controller
+package window
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 // nobody who has little is kept out, and the most urgent of a tenant stay.
 func TestWindow(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		v := newWindow(rapid.IntRange(4, 12).Draw(t, "most"))
+		v := New(rapid.IntRange(4, 12).Draw(t, "most"))
 		for i := range rapid.IntRange(1, 80).Draw(t, "steps") {
 			w := &task.Work{
 				ID:     fmt.Sprint(rapid.IntRange(0, 30).Draw(t, "id")),
@@ -21,19 +21,19 @@ func TestWindow(t *testing.T) {
 			}
 			w.ID = w.Tenant + w.ID
 			if rapid.IntRange(0, 4).Draw(t, "drop") == 0 {
-				v.drop(w.ID)
+				v.Drop(w.ID)
 				continue
 			}
-			before, room := len(v.rows), v.open(w.Tenant)
-			all := v.put(w)
-			if room && v.rows[w.ID] != w {
+			before, room := len(v.Rows), v.Open(w.Tenant)
+			all := v.Put(w)
+			if room && v.Rows[w.ID] != w {
 				t.Fatalf("step %d: there was room for %s, and it is not in", i, w.Tenant)
 			}
-			if all && v.rows[w.ID] != w || len(v.rows) > v.most || (before < v.most && !all) {
-				t.Fatalf("step %d: %d of %d rows, all %v", i, len(v.rows), v.most, all)
+			if all && v.Rows[w.ID] != w || len(v.Rows) > v.most || (before < v.most && !all) {
+				t.Fatalf("step %d: %d of %d rows, all %v", i, len(v.Rows), v.most, all)
 			}
 			n := map[string]int{}
-			for id, row := range v.rows {
+			for id, row := range v.Rows {
 				n[row.Tenant]++
 				if id != row.ID {
 					t.Fatal("a row under another id")
@@ -55,21 +55,21 @@ func TestWindow(t *testing.T) {
 // TestWindowKeepsTheUrgent fills it with a tenant's batch work and adds an
 // urgent one, and then another tenant's.
 func TestWindowKeepsTheUrgent(t *testing.T) {
-	v := newWindow(8)
+	v := New(8)
 	for i := range 20 {
-		v.put(&task.Work{ID: fmt.Sprint("crowd", i), Tenant: "crowd", Priority: 1})
+		v.Put(&task.Work{ID: fmt.Sprint("crowd", i), Tenant: "crowd", Priority: 1})
 	}
 	urgent := &task.Work{ID: "urgent", Tenant: "crowd", Priority: 9}
 	other := &task.Work{ID: "other", Tenant: "other", Priority: 0}
 	for _, w := range []*task.Work{urgent, other} {
-		if v.put(w) {
+		if v.Put(w) {
 			t.Errorf("%s: nothing had to go for it", w.ID)
 		}
 	}
-	if len(v.rows) != 8 || v.rows["urgent"] != urgent || v.rows["other"] != other {
-		t.Errorf("%d rows, %v, %v", len(v.rows), v.rows["urgent"], v.rows["other"])
+	if len(v.Rows) != 8 || v.Rows["urgent"] != urgent || v.Rows["other"] != other {
+		t.Errorf("%d rows, %v, %v", len(v.Rows), v.Rows["urgent"], v.Rows["other"])
 	}
-	if v.put(&task.Work{ID: "late", Tenant: "crowd", Priority: 0}) || v.rows["late"] != nil {
+	if v.Put(&task.Work{ID: "late", Tenant: "crowd", Priority: 0}) || v.Rows["late"] != nil {
 		t.Error("less urgent work of the crowd pushed something out")
 	}
 }
