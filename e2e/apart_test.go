@@ -161,17 +161,17 @@ func service(t *testing.T) (url string) {
 	return s.URL
 }
 
-// errands are tasks of every kind, submitted to several gateways in turn.
-type errands struct {
+// mix is tasks of every kind, submitted to several gateways in turn.
+type mix struct {
 	t     *testing.T
 	hooks *receiver
 	tasks []*wanted
 }
 
-// newErrands names what shall be done: noop, six, ask, audio, sliced.
-func newErrands(t *testing.T, at []*server, name string, cmds ...string) *errands {
+// newMix names what shall be done: noop, six, ask, audio, sliced.
+func newMix(t *testing.T, at []*server, name string, cmds ...string) *mix {
 	t.Helper()
-	e := &errands{t: t, hooks: receive(t)}
+	e := &mix{t: t, hooks: receive(t)}
 	source, url := at[0].upload("media-in", film(t)), ""
 	if slices.Contains(cmds, "ask") {
 		url = service(t)
@@ -198,7 +198,7 @@ func newErrands(t *testing.T, at []*server, name string, cmds ...string) *errand
 
 // verify holds that each ended well, with one result, one succeeded attempt of
 // every part and one callback.
-func (e *errands) verify(at *server) {
+func (e *mix) verify(at *server) {
 	e.t.Helper()
 	for _, one := range e.tasks {
 		end := at.succeeded(one.id)

@@ -14,7 +14,7 @@ import (
 func testWorkerIsTerminated(t *testing.T, p *apart) {
 	gateway, controller, results := p.run(t, today(), "gateway"), p.run(t, today(), "controller"), p.run(t, today(), "results")
 	worker := p.run(t, today(), "worker", "--grace", "1ms")
-	e := newErrands(t, []*server{gateway}, "terminated", "six", "audio", "noop")
+	e := newMix(t, []*server{gateway}, "terminated", "six", "audio", "noop")
 	half := clip(t, "half.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=35 -c:v libx264 -preset ultrafast -g 50 -pix_fmt yuv420p")
 	long := gateway.submit(slow(gateway.upload("media-in", half), "force"))
 	var before int

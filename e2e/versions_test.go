@@ -86,7 +86,7 @@ func testVersionsTogether(t *testing.T, p *apart) {
 			others := start(mix.controller, "controller", "--public-url", gateways[0].url)
 			others = append(others, start(mix.worker, "worker")...)
 			others = append(others, start(mix.results, "results")...)
-			e := newErrands(t, gateways, strings.ReplaceAll(mix.name, " ", "-"), "noop", "six", "sliced", "ask", "audio", "six", "noop")
+			e := newMix(t, gateways, strings.ReplaceAll(mix.name, " ", "-"), "noop", "six", "sliced", "ask", "audio", "six", "noop")
 			e.verify(gateways[len(gateways)-1])
 			for _, s := range append(gateways, others...) {
 				s.stop()
@@ -108,7 +108,7 @@ func testWorkerOfOneProcess(t *testing.T, shared *apart) {
 		gateway := p.run(t, today(), "gateway")
 		controllers := []*server{p.run(t, today(), "controller"), p.run(t, today(), "controller")}
 		results, worker := p.run(t, today(), "results"), p.run(t, old, "worker")
-		newErrands(t, []*server{gateway}, "old-worker", "noop", "six", "sliced", "audio").verify(gateway)
+		newMix(t, []*server{gateway}, "old-worker", "noop", "six", "sliced", "audio").verify(gateway)
 		for _, s := range append(controllers, gateway, worker, results) {
 			s.stop()
 		}
@@ -123,7 +123,7 @@ func testWorkerOfOneProcess(t *testing.T, shared *apart) {
 		for i, from := range []string{folder, path, folder, path} {
 			bin = from
 			s := serve(t, data, "", hooksAllowed, "--engine", filepath.Join(path, "mediafn-engine"))
-			newErrands(t, []*server{s}, fmt.Sprint("turn-", i), "noop", "audio").verify(s)
+			newMix(t, []*server{s}, fmt.Sprint("turn-", i), "noop", "audio").verify(s)
 			s.stop()
 		}
 	})
