@@ -31,6 +31,7 @@ type duties struct {
 	epoch  map[string]int64
 	owned  map[int]func() // partitions, with what ends listening to them
 	market func()         // ends listening to workers; nil = not the matcher
+	alone  bool           // no other controller is there
 }
 
 func newDuties(c *Controller) *duties {
@@ -75,7 +76,18 @@ func (d *duties) renew(ctx context.Context) {
 			members = append(members, name)
 		}
 	}
+	d.alone = len(members) == 1 && members[0] == d.cfg.Name
 	d.share(ctx, members)
+}
+
+// answers is where answers about a task's work go: to its partition, or, while
+// there is one controller alone, all to one, which moves more in less messages.
+// Any controller can take any answer.
+func (d *duties) answers(taskID string) string {
+	if d.alone {
+		return job.StreamAnswered + ".0"
+	}
+	return job.AnswerSubject(taskID)
 }
 
 // hold reports whether a duty is newly held.

@@ -202,6 +202,7 @@ func (t *turn) account(ctx context.Context, g *grant) {
 		t.parts.Log.Error("job not readable", task.Ids(g.work.ID, g.work.Trace), "err", err)
 		return // its lease will end it
 	}
+	message.Subject = t.duties.answers(g.work.TaskID)
 	if message.Job.Async && t.cfg.Callback != nil {
 		message.Job.Callback = t.cfg.Callback(g.work.Trace)
 	}
