@@ -104,6 +104,9 @@ func (n *Node) fill(w *Work, segments []*Work, progress map[string]fn.Progress) 
 	s := Segments{Total: len(segments)}
 	done := 0.0
 	for _, one := range segments {
+		if n.StartedAt == nil || !one.StartedAt.IsZero() && one.StartedAt.Before(*n.StartedAt) {
+			n.StartedAt = moment(one.StartedAt) // the fan-out itself never starts
+		}
 		switch one.State {
 		case Succeeded:
 			s.Done++
@@ -111,9 +114,6 @@ func (n *Node) fill(w *Work, segments []*Work, progress map[string]fn.Progress) 
 		case Running:
 			s.Running++
 			done += progress[one.ID].Done
-			if n.StartedAt == nil || one.StartedAt.Before(*n.StartedAt) {
-				n.StartedAt = moment(one.StartedAt)
-			}
 		case Failed:
 			s.Failed++
 		}

@@ -12,8 +12,8 @@ import (
 // Graph prints a task's flow as it stands, a line a component.
 func Graph(w io.Writer, g *task.Graph) {
 	fmt.Fprintf(w, "task %s: %s\nflow %s, version %s\n", g.TaskID, strings.TrimSuffix(string(g.State)+", "+g.Status, ", "), g.Flow, g.Version)
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	defer tw.Flush()
+	var table strings.Builder
+	tw := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	module := ""
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
@@ -21,8 +21,24 @@ func Graph(w io.Writer, g *task.Graph) {
 			module = n.Module
 			fmt.Fprintf(tw, "%s\t\t\t\t\n", module) // of as many columns: a line without ends them
 		}
-		fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\t%s\n", n.Component, n.Fn, n.State, strings.Join(details(n), ", "), needs(g, n.Component))
+		fmt.Fprintf(tw, "  %s\t%s\t%s\t%s\t%s\n", n.Component, n.Fn, word(n), strings.Join(details(n), ", "), needs(g, n.Component))
 	}
+	_ = tw.Flush() // into memory
+	for line := range strings.Lines(table.String()) {
+		fmt.Fprintln(w, strings.TrimRight(line, " \n"))
+	}
+}
+
+// word is a state as people say it. The row of a fan-out waits for its slices;
+// who looks at it sees that they run.
+func word(n *task.Node) string {
+	switch s := n.Segments; {
+	case n.State == task.LeftOut:
+		return "left out"
+	case n.State == task.Waiting && s != nil && s.Done+s.Running > 0:
+		return string(task.Running)
+	}
+	return string(n.State)
 }
 
 // details say how far a component is, and where.
@@ -88,7 +104,7 @@ func Mermaid(w io.Writer, g *task.Graph) {
 			fmt.Fprintf(w, "  subgraph %s\n", quoted(module))
 		}
 		ids[n.Component] = fmt.Sprintf("n%d", i)
-		text := n.Component + "<br>" + strings.Join(append([]string{string(n.State)}, details(n)...), ", ")
+		text := n.Component + "<br>" + strings.Join(append([]string{word(n)}, details(n)...), ", ")
 		fmt.Fprintf(w, "    n%d[%s]:::%s\n", i, quoted(text), n.State)
 	}
 	if module != "" {

@@ -46,6 +46,7 @@ func graph() *task.Graph {
 			{Component: "Sound", Module: "Process", Fn: "derive.audio", State: task.Running, Attempt: 1, Worker: "w1"},
 			{Component: "Say", Module: "Process", Fn: "x", State: task.Failed, Attempt: 1, Error: &task.Fault{Kind: errs.Invalid, Message: `"no" #1`}},
 			{Component: "Merge", Module: "Process", Fn: "assemble.merge", State: task.Pending},
+			{Component: "Redo", Module: "Process", Fn: "video.transcode", State: task.LeftOut},
 		},
 		Edges: []task.Edge{{From: "Segments", To: "Merge", Kind: "depends"}, {From: "Sound", To: "Merge", Kind: "depends"}, {From: "Say", To: "Sound", Kind: "fallback"}},
 	}
@@ -60,10 +61,11 @@ flow f, version v1
 Prepare
   Probe     inspect.probe    succeeded  attempt 2, 1.50 s
 Process
-  Segments  video.transcode  waiting    3 of 10 done, 2 running, 1 failed, 34 %
+  Segments  video.transcode  running    3 of 10 done, 2 running, 1 failed, 34 %
   Sound     derive.audio     running    attempt 1, on w1                         after Say failing
   Say       x                failed     invalid: "no" #1
   Merge     assemble.merge   pending                                             after Segments, Sound
+  Redo      video.transcode  left out
 `)
 }
 
@@ -77,10 +79,11 @@ flowchart LR
     n0["Probe<br>succeeded, attempt 2, 1.50 s"]:::succeeded
   end
   subgraph "Process"
-    n1["Segments<br>waiting, 3 of 10 done, 2 running, 1 failed, 34 %"]:::waiting
+    n1["Segments<br>running, 3 of 10 done, 2 running, 1 failed, 34 %"]:::waiting
     n2["Sound<br>running, attempt 1, on w1"]:::running
     n3["Say<br>failed, invalid: #quot;no#quot; #35;1"]:::failed
     n4["Merge<br>pending"]:::pending
+    n5["Redo<br>left out"]:::left_out
   end
   n1 --> n4
   n2 --> n4
