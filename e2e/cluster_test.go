@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -193,6 +194,14 @@ func (r *role) once() (*os.ProcessState, error) {
 	cmd := r.link.command(filepath.Join(bin, "mediafn"), r.args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = &r.log
+	if *logs != "" {
+		f, err := os.OpenFile(filepath.Join(*logs, r.name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = f.Close() }()
+		cmd.Stderr = io.MultiWriter(&r.log, f)
+	}
 	cmd.WaitDelay = 5 * time.Second
 	r.mu.Lock()
 	if r.c.ctx.Err() != nil {
