@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/queue"
+	"github.com/mediafn/mediafn/ports/queue/driver"
 	"github.com/mediafn/mediafn/ports/queue/mem"
 	"github.com/mediafn/mediafn/ports/state"
 	"github.com/mediafn/mediafn/ports/state/sqlite"
@@ -37,10 +39,28 @@ type cluster struct {
 	path  string // of the database
 	store *state.Store
 	queue *queue.Queue
+	conn  *flaky
 	book  *flow.Book
 	menu  *fn.Registry
 	run   *runner
 	log   *slog.Logger
+}
+
+// flaky is a queue whose streams can be without a leader.
+type flaky struct {
+	driver.Conn
+	leaderless atomic.Bool
+}
+
+func (f *flaky) Append(ctx context.Context, stream string, entries []driver.Entry) []error {
+	if !f.leaderless.Load() {
+		return f.Conn.Append(ctx, stream, entries)
+	}
+	failed := make([]error, len(entries))
+	for i := range failed {
+		failed[i] = errs.New(errs.Transient, "append", "nobody leads the stream")
+	}
+	return failed
 }
 
 // behave is what a function of the cluster does.
@@ -117,7 +137,8 @@ func newCluster(t *testing.T, path string) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q, err := mem.Open(mem.Options{}, queue.Default())
+	conn := &flaky{Conn: mem.New(mem.Options{})}
+	q, err := queue.New(conn, queue.Default())
 	for stream, subject := range map[string]string{job.StreamAnswers: job.StreamAnswers, job.StreamAnswered: job.StreamAnswered + ".*"} {
 		if err == nil {
 			err = q.Declare(context.Background(), queue.Stream{Name: stream, Subjects: []string{subject}, MaxAge: 24 * time.Hour, UntilAcked: true})
@@ -134,7 +155,7 @@ func newCluster(t *testing.T, path string) *cluster {
 			t.Error(err)
 		}
 	})
-	c := &cluster{t: t, path: path, store: store, queue: q, log: slog.New(slog.DiscardHandler), run: &runner{do: map[string]behave{}, runs: map[string]int{}}}
+	c := &cluster{t: t, path: path, store: store, queue: q, conn: conn, log: slog.New(slog.DiscardHandler), run: &runner{do: map[string]behave{}, runs: map[string]int{}}}
 	c.menu = fn.NewRegistry(function("t.a"), function("t.b"))
 	c.book = flow.NewBook(plans(t)...)
 	return c

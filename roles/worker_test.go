@@ -11,6 +11,7 @@ import (
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/queue"
+	"github.com/mediafn/mediafn/roles/controller"
 	"github.com/mediafn/mediafn/roles/worker"
 )
 
@@ -97,6 +98,27 @@ func TestLongWorkKeepsItsLease(t *testing.T) {
 		c.until("a stall fails", 2*time.Minute, func() bool { return row(c.view(id), "A").Failures >= 1 })
 		c.cancel(id)
 		c.ends(id, task.Canceled, time.Minute)
+	})
+}
+
+// TestAnswersKeepTheirLease has nobody take answers for longer than a lease: what
+// is done stays done.
+func TestAnswersKeepTheirLease(t *testing.T) {
+	bubble(t, func(t *testing.T, c *cluster) {
+		c.run.do["t.a"] = func(_ context.Context, j job.Job, _ func(fn.Progress)) (job.Outcome, error) {
+			time.Sleep(time.Second) // synctest's time
+			c.conn.leaderless.Store(true)
+			return produce(j), nil
+		}
+		c.controller(func(cfg *controller.Config) { cfg.Lease = 4 * time.Second })
+		c.worker("w1")
+		id := c.submit("lone", "a")
+		c.wake(id)
+		time.Sleep(9 * time.Second) // synctest's time
+		c.conn.leaderless.Store(false)
+		if w := row(c.ends(id, task.Succeeded, time.Minute), "A"); w.Attempt != 1 || w.Losses != 0 {
+			t.Errorf("attempt %d, lost %d times", w.Attempt, w.Losses)
+		}
 	})
 }
 

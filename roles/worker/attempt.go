@@ -80,6 +80,9 @@ func (w *Worker) answer(ctx context.Context, a *attempt, answer job.Answer) {
 	answer.Schema, answer.Work, answer.Attempt = job.Schema, a.grant.Work, a.grant.Attempt
 	answer.Trace, answer.Worker, answer.Started = a.grant.Job.Trace, w.cfg.Name, a.started
 	answer.Traceparent = a.traceparent
+	w.mu.Lock()
+	w.telling[answer.Trace] = a
+	w.mu.Unlock()
 	select {
 	case w.answers <- said{answer, a.grant.Subject}:
 	case <-ctx.Done():
@@ -137,6 +140,11 @@ func (w *Worker) append(ctx context.Context, batch []said) {
 	}
 	for stream, entries := range streams {
 		w.send(ctx, stream, entries)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range batch {
+		delete(w.telling, a.Trace)
 	}
 }
 
@@ -244,7 +252,9 @@ func (a *attempt) gaveUp() error {
 	return a.stalled
 }
 
-// alive lists attempts that should live on: old enough to need it, and moving.
+// alive lists attempts that should live on: old enough to need it, and moving or
+// over. Those that are over need it while a stream that has lost its leader does
+// not take their answers.
 // One that does not move is stopped; should it not even do that, its lease
 // ends it.
 func (w *Worker) alive(now time.Time) []job.Alive {
@@ -261,6 +271,11 @@ func (w *Worker) alive(now time.Time) []job.Alive {
 			all = append(all, job.Alive{Work: a.grant.Work, Attempt: a.grant.Attempt, Trace: trace, Progress: a.progress})
 		}
 		a.mu.Unlock()
+	}
+	for trace, a := range w.telling {
+		if now.Sub(a.started) >= renewEvery/2 {
+			all = append(all, job.Alive{Work: a.grant.Work, Attempt: a.grant.Attempt, Trace: trace})
+		}
 	}
 	return all
 }

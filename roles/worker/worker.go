@@ -80,11 +80,12 @@ type Worker struct {
 	cores    int   // free of those the configuration allows
 	memory   int64 // likewise
 	running  map[string]*attempt
-	stopped  stops      // that came before their grants
-	measured load.State // zero = not yet, or never
-	seen     int64      // grants received so far
-	offered  *job.Want  // the offer that stands; nil = none does
-	latest   int        // number of that offer; answers to older ones change nothing
+	telling  map[string]*attempt // over; the stream does not have their answers yet
+	stopped  stops               // that came before their grants
+	measured load.State          // zero = not yet, or never
+	seen     int64               // grants received so far
+	offered  *job.Want           // the offer that stands; nil = none does
+	latest   int                 // number of that offer; answers to older ones change nothing
 	done     sync.WaitGroup
 }
 
@@ -98,7 +99,7 @@ func New(cfg Config, parts Parts) *Worker {
 	}
 	w := &Worker{
 		cfg: cfg, parts: parts, freed: make(chan struct{}, 1), answers: make(chan said, 256),
-		cores: cfg.Cores, memory: cfg.Memory, running: map[string]*attempt{},
+		cores: cfg.Cores, memory: cfg.Memory, running: map[string]*attempt{}, telling: map[string]*attempt{},
 	}
 	for _, name := range parts.Functions.Names() {
 		f, err := parts.Functions.Get(name)
