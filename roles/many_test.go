@@ -13,6 +13,7 @@ import (
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/ports/queue"
 	"github.com/mediafn/mediafn/ports/state"
 	"github.com/mediafn/mediafn/roles/controller"
 )
@@ -84,6 +85,25 @@ func TestMatcherGone(t *testing.T) {
 				t.Errorf("the duty is in epoch %d", l.Epoch)
 			}
 		}
+	})
+}
+
+// TestMatcherGoneWithOffers has a matcher die that holds a worker's offer: the
+// next one asks for it, long before it runs out.
+func TestMatcherGoneWithOffers(t *testing.T) {
+	bubble(t, func(t *testing.T, c *cluster) {
+		heard := make(chan struct{}, 9)
+		dead, err := c.queue.Subscribe(context.Background(), job.SubjectWant, "controller", func(context.Context, queue.Message) { heard <- struct{}{} })
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.worker("w1")
+		<-heard
+		dead.Close()
+		c.controller()
+		id := c.submit("lone", "a")
+		c.announce(id)
+		c.ends(id, task.Succeeded, 5*time.Second)
 	})
 }
 

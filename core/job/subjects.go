@@ -11,6 +11,7 @@ const (
 	SubjectTask    = "task.changed"    // gateway → controllers: + partition, a task that wants a decision
 	SubjectReady   = "work.ready"      // controller → matcher: ids of work that may be granted
 	SubjectWant    = "work.want"       // worker → matcher: Want, answered by Grants
+	SubjectCall    = "work.call"       // new matcher → workers: offers that stand are unknown to it
 	SubjectRenew   = "work.renew"      // worker → controller: Renewal, answered by Refusals
 	SubjectStop    = "work.stop."      // controller → worker: + worker name, trace ids
 	SubjectStatus  = "work.status"     // anybody → matcher: what waits, who offers, why not

@@ -120,6 +120,7 @@ func (d *duties) trade(ctx context.Context) {
 			return
 		}
 		d.market, d.more = stop, true
+		d.publish(ctx, job.SubjectCall, nil) // who had the duty before may have died with the offers
 		d.count(ctx)
 	case !held && d.market != nil:
 		d.market()

@@ -74,6 +74,12 @@ func (n *notice) end(tenant string) {
 
 // want takes an offer. A newer one of the same worker replaces it.
 func (c *Controller) want(ctx context.Context, o *offer) {
+	if c.duties.market == nil {
+		// It was under way when the duty went to another controller, who is to hear
+		// it; nobody would look at it here until it runs out.
+		c.send(ctx, o.reply, noGrants)
+		return
+	}
 	c.seen[o.Worker] = seen{o.Want, c.parts.Now()}
 	if c.crossed(o) {
 		c.send(ctx, o.reply, noGrants)

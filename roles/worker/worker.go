@@ -118,6 +118,11 @@ func (w *Worker) Run(ctx context.Context) error {
 		return errs.Wrap("worker", err)
 	}
 	defer stops.Close()
+	calls, err := w.parts.Queue.Subscribe(ctx, job.SubjectCall, "", w.onCall)
+	if err != nil {
+		return errs.Wrap("worker", err)
+	}
+	defer calls.Close()
 	// What outlives ctx: leases of work that is finishing, and its answers.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -169,6 +174,14 @@ func (w *Worker) onStop(_ context.Context, m queue.Message) {
 		return
 	}
 	w.stop(traces, errStopped)
+}
+
+// onCall has the offer made again: whoever matches now does not know it.
+func (w *Worker) onCall(context.Context, queue.Message) {
+	w.mu.Lock()
+	w.offered = nil
+	w.mu.Unlock()
+	w.signal()
 }
 
 func (w *Worker) stop(traces []string, why error) {
