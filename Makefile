@@ -43,7 +43,7 @@ race: build setup-test
 ## chaos: everything fails that can while TASKS run, as SEED says (0 = another one each time); then one server killed for ROUNDS
 chaos: build setup-test
 	$(GO) test -count=1 -timeout 90m ./e2e -v -run '^TestChaos' -chaos.tasks=$(or $(TASKS),500) -chaos.seed=$(or $(SEED),0) \
-		-chaos.minutes=$(or $(MINUTES),20) -chaos.rounds=$(or $(ROUNDS),5)
+		-chaos.minutes=$(or $(MINUTES),20) -chaos.rounds=$(or $(ROUNDS),5) $(if $(LOGS),-chaos.logs=$(abspath $(LOGS)))
 
 ## fuzz: every parser for FUZZTIME
 fuzz:
