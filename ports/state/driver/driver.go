@@ -6,9 +6,9 @@ import (
 	"database/sql"
 )
 
-// Driver opens one database. All SQL is written once, in ports/state, with ?
-// placeholders that Rebind translates; a driver connects, runs batches and
-// classifies.
+// Driver opens one database. All SQL is written once, in ports/state, which
+// numbers its placeholders where Caps asks for it; a driver connects and runs
+// batches.
 //
 // Methods may be called concurrently. DB returns the same pool for the
 // driver's life.
