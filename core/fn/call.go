@@ -27,6 +27,11 @@ type Call struct {
 	Place media.Ref
 	Part  *Part // the slice of the primary input to process; nil = all of it
 
+	// Stored looks for a file that an earlier call of the same function, in the
+	// same version, has left under a key (see Output.Key). It is nil where
+	// nothing is kept; LookUp asks in any case. A miss costs one small request.
+	Stored func(key string) (media.Object, bool)
+
 	// Progress reports how far the work is. It never blocks. It may be nil.
 	Progress func(Progress)
 }
@@ -41,6 +46,10 @@ type Input struct {
 	// Demuxer is FFmpeg's name of the demuxer to force; empty for images.
 	Demuxer string
 	Size    int64
+	// Identity names these bytes: the same text, the same content. It is empty
+	// where who keeps them can't tell, and for documents; then nothing made of
+	// them is kept under a key.
+	Identity string
 	// Location is where a child process reads it: an absolute path in local
 	// scratch, or an http URL of the blob gate on 127.0.0.1.
 	Location string
@@ -102,7 +111,7 @@ type Result struct {
 	Pending bool
 }
 
-// Output is a file in Call.Dir.
+// Output is a file in Call.Dir, or one that is stored already.
 type Output struct {
 	Slot string
 	Name string // file name it is stored under, without directories
@@ -110,6 +119,12 @@ type Output struct {
 	Kind media.Kind
 	Mime string
 	Info *media.Info // if the function knows it anyway
+	// Key says what the file was computed from, in any text: everything its bytes
+	// depend on but the function's name and version, which are added. A later call
+	// may get the file from Call.Stored under the same key. Empty: it is not kept.
+	Key string
+	// Object is what Call.Stored found: nothing is uploaded, Path counts for nothing.
+	Object *media.Object
 }
 
 // Usage is what a call cost. Transfer is kept apart from computing.
@@ -124,6 +139,7 @@ type Usage struct {
 	MaxMemory      int64   `json:"max_memory,omitempty"`
 	InputDuration  float64 `json:"input_duration,omitempty"`  // media seconds
 	OutputDuration float64 `json:"output_duration,omitempty"` // media seconds
+	Reused         int     `json:"reused,omitempty"`          // files that were there already instead of being computed
 }
 
 // Add sums u and v; memory takes the larger.
@@ -135,6 +151,7 @@ func (u Usage) Add(v Usage) Usage {
 		BytesOut: u.BytesOut + v.BytesOut, MaxMemory: max(u.MaxMemory, v.MaxMemory),
 		InputDuration:  u.InputDuration + v.InputDuration,
 		OutputDuration: u.OutputDuration + v.OutputDuration,
+		Reused:         u.Reused + v.Reused,
 	}
 }
 
@@ -170,6 +187,14 @@ func (c *Call) Document(slot string, v any) error {
 		return errs.New(errs.Internal, "fn", "document in slot %q: %w", slot, err)
 	}
 	return nil
+}
+
+// LookUp is Stored, also where nothing is kept. An empty key finds nothing.
+func (c *Call) LookUp(key string) (media.Object, bool) {
+	if c.Stored == nil || key == "" {
+		return media.Object{}, false
+	}
+	return c.Stored(key)
 }
 
 // Report passes p on if somebody listens.

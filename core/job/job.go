@@ -40,9 +40,15 @@ type Job struct {
 	Callback string `json:"callback,omitempty"`
 	// Async has the controller fill in Callback with every grant.
 	Async bool `json:"async,omitempty"`
+	// Fresh names outputs, with or without their extension, that are computed
+	// though they are kept from an earlier call; "all" means every one.
+	Fresh []string `json:"fresh,omitempty"`
 	// Traceparent is the W3C trace context of the request; empty = none.
 	Traceparent string `json:"traceparent,omitempty"`
 }
+
+// Cached is where files are kept that later calls may use again.
+const Cached = "cache/"
 
 // Input is one thing that fills a slot: media at Ref, or a JSON document.
 type Input struct {
@@ -61,6 +67,9 @@ type Place struct {
 	// trace id, so no two attempts ever write the same object. An output is
 	// stored at Prefix + "/" + its name.
 	Prefix string `json:"prefix"`
+	// Cache lets outputs with a key (fn.Output.Key) be stored below Cached in the
+	// same bucket instead, where later calls find them.
+	Cache bool `json:"cache,omitempty"`
 	// Final are the exact targets of Publish, one for each input. Other
 	// functions never write to a place a caller can see.
 	Final []media.Ref `json:"final,omitempty"`
