@@ -104,7 +104,7 @@ type Prices struct {
 // Price is what a function's attempts took on media of one class, on average.
 type Price struct {
 	Fn       string    `json:"fn"`    // name@version
-	Class    string    `json:"class"` // resolution of the primary input, as 1080p; empty = unknown
+	Class    string    `json:"class"` // resolution of the primary input and the function's own class: "1080p h264 medium"
 	Attempts int64     `json:"n"`     // the older they are the less they count
 	Declared float64   `json:"declared"`
 	Actual   float64   `json:"actual"` // CPU seconds an attempt

@@ -95,6 +95,10 @@ type Price struct {
 	Memory     int64   `json:"memory"` // bytes resident at the peak
 	GPU        int     `json:"gpu,omitempty"`
 	Cores      int     `json:"cores"` // how many it can keep busy at once; 0 = too little to count
+	// Class names what of the parameters makes calls alike, such as "h264 medium":
+	// corrections are learned by class, beside the resolution. Few values; empty =
+	// one class.
+	Class string `json:"class,omitempty"`
 }
 
 // Function is a declared and runnable function.

@@ -1,6 +1,8 @@
 package task
 
 import (
+	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/mediafn/mediafn/core/fn"
@@ -74,7 +76,7 @@ func kindOf(spec *fn.Spec, inputs []job.Input) media.Kind {
 // PriceKey names what prices are learned for.
 type PriceKey struct {
 	Fn    string `json:"fn"`    // name@version
-	Class string `json:"class"` // of the primary input's resolution; empty = unknown
+	Class string `json:"class"` // resolution of the primary input, and the price's own class: "1080p h264 medium"
 }
 
 // Learned is what attempts really took, against what was declared.
@@ -107,16 +109,25 @@ func (l Learned) Correct(p fn.Price) fn.Price {
 	return p
 }
 
+// PriceOf is what a call of f costs as experience corrects it, the declaration
+// that was corrected, and the class it was learned under.
+func (d *Decider) PriceOf(f fn.Function, params json.RawMessage, infos []*media.Info) (price, declared fn.Price, class string) {
+	declared = f.Price(params, infos)
+	if len(infos) > 0 {
+		class = classOf(infos[0])
+	}
+	class = strings.TrimSpace(class + " " + declared.Class)
+	spec := f.Spec()
+	return d.Learned[PriceKey{spec.Name + "@" + spec.Version, class}].Correct(declared), declared, class
+}
+
 // priced fills in what matching looks at.
 func (r *round) priced(w *Work, f fn.Function, base *job.Job) {
 	spec, t := f.Spec(), &r.step.Task
-	w.Price = f.Price(base.Params, r.infos(base.Inputs))
-	w.Declared = w.Price.CPUSeconds
+	var declared fn.Price
+	w.Price, declared, w.Class = r.PriceOf(f, base.Params, r.infos(base.Inputs))
+	w.Declared = declared.CPUSeconds
 	w.Kind = kindOf(spec, base.Inputs)
-	if len(base.Inputs) > 0 {
-		w.Class = classOf(base.Inputs[0].Facts)
-	}
-	w.Price = r.Learned[PriceKey{spec.Name + "@" + spec.Version, w.Class}].Correct(w.Price)
 	w.Size = sizeOf(w.Price)
 	if t.Request.Extra.Deadline > 0 {
 		w.Due = time.UnixMilli(t.Request.Extra.Deadline)

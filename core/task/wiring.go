@@ -24,6 +24,9 @@ type InlineCall struct {
 	Function fn.Function // the function the task names; nil if it names a flow
 	Docs     map[string]json.RawMessage
 	Params   json.RawMessage
+	// Price is what the task's function costs for the task's parameters and a
+	// source, as experience corrects it; nil like Function.
+	Price func(source *media.Info) fn.Price
 }
 
 // rows builds what calling c creates: one row, or an event with its segments.
@@ -178,6 +181,10 @@ func (r *round) inline(c *flow.Component, w Work, name string, inline Inline, pa
 	call := InlineCall{Task: &r.step.Task, Docs: map[string]json.RawMessage{}, Params: params}
 	if f, err := r.Functions.Get(r.step.Task.Request.Cmd); err == nil {
 		call.Function = f
+		call.Price = func(source *media.Info) fn.Price {
+			price, _, _ := r.PriceOf(f, r.step.Task.Request.Params, []*media.Info{source})
+			return price
+		}
 	}
 	for _, wire := range c.Inputs {
 		for _, ref := range wire.Refs {

@@ -141,7 +141,11 @@ func checkFrames(p *framesParams, _ []media.Kind) error {
 // priceFrames: one core decodes 500 million pixels a second, and a picture
 // costs four times its pixels more.
 func priceFrames(p *framesParams, inputs []*media.Info) fn.Price {
-	price := fn.Price{CPUSeconds: 8, Memory: 512 << 20, Cores: 2}
+	price := fn.Price{CPUSeconds: 8, Memory: 512 << 20, Cores: 2, Class: "exact"}
+	keysOnly := p.Mode == "keyframes" || p.Accuracy == "fast"
+	if keysOnly {
+		price.Class = "keyframes"
+	}
 	if len(inputs) == 0 || inputs[0] == nil || inputs[0].MainVideo() == nil {
 		return price
 	}
@@ -152,7 +156,7 @@ func priceFrames(p *framesParams, inputs []*media.Info) fn.Price {
 	}
 	pixels := float64(v.Width) * float64(v.Height)
 	decoded, pictures := info.Duration*rate, min(float64(p.MaxFrames), info.Duration)
-	if p.Mode == "keyframes" || p.Accuracy == "fast" {
+	if keysOnly {
 		decoded = info.Duration
 	}
 	price.CPUSeconds = 0.3 + (decoded+4*pictures)*pixels/500e6

@@ -507,7 +507,7 @@ func assembly(p *encode.Params, info *media.Info) fn.Assembly {
 // price: decoding and filtering cost about a tenth of encoding at medium.
 func price(p *encode.Params, inputs []*media.Info) fn.Price {
 	p.Normalize()
-	price := fn.Price{CPUSeconds: 60, Memory: 1 << 30, Cores: 8}
+	price := fn.Price{CPUSeconds: 60, Memory: 1 << 30, Cores: 8, Class: p.Codec + " " + p.Preset}
 	if len(inputs) == 0 || inputs[0] == nil || inputs[0].MainVideo() == nil {
 		return price
 	}

@@ -31,7 +31,7 @@ func PlanSlices(cores *Cores) task.Inline {
 		}
 		return json.Marshal(slice.Document(slice.Request{
 			Source: &source, Spec: in.Function.Spec().Slicing, Assembly: assembly, Mode: mode, Workers: cores.Now(),
-			Price: in.Function.Price(in.Task.Request.Params, []*media.Info{&source}),
+			Price: in.Price(&source),
 		}))
 	}
 }
