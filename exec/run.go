@@ -116,7 +116,7 @@ func (e *Executor) compute(ctx context.Context, j *job.Job, progress func(fn.Pro
 		return none, err
 	}
 	call.Inputs = in.all
-	if call.Params, err = f.Check(j.Params, kinds(in.all)); err != nil {
+	if call.Params, err = f.Check(j.Params, kinds(spec, in.all)); err != nil {
 		return none, err
 	}
 	fetched := since(began)
@@ -179,10 +179,13 @@ func sameVersion(spec *fn.Spec, j *job.Job) error {
 	return nil
 }
 
-func kinds(in []fn.Input) []media.Kind {
-	out := make([]media.Kind, len(in))
+// kinds are those of the inputs a caller gives.
+func kinds(spec *fn.Spec, in []fn.Input) []media.Kind {
+	out := make([]media.Kind, 0, len(in))
 	for i := range in {
-		out[i] = in[i].Kind
+		if spec.Asked(in[i].Slot) {
+			out = append(out, in[i].Kind)
+		}
 	}
 	return out
 }

@@ -225,17 +225,31 @@ func (c *compiler) inputs(comp *Component, cf *ComponentFile) {
 		}
 		comp.Passed = true
 	case map[string]any:
-		for _, slot := range slices.Sorted(maps.Keys(in)) {
-			all, ok := in[slot].([]any)
-			if !ok {
-				all = []any{in[slot]}
-			}
-			for _, one := range all {
-				c.wire(comp, slot, one)
-			}
-		}
+		c.wires(comp, in)
 	default:
 		c.fault("%s: inputs must be task.inputs or name slots", comp.Name)
+	}
+	switch with := cf.With.(type) {
+	case nil:
+	case map[string]any:
+		if !comp.Passed {
+			c.fault("%s: with goes beside inputs: task.inputs", comp.Name)
+		}
+		c.wires(comp, with)
+	default:
+		c.fault("%s: with must name slots", comp.Name)
+	}
+}
+
+func (c *compiler) wires(comp *Component, in map[string]any) {
+	for _, slot := range slices.Sorted(maps.Keys(in)) {
+		all, ok := in[slot].([]any)
+		if !ok {
+			all = []any{in[slot]}
+		}
+		for _, one := range all {
+			c.wire(comp, slot, one)
+		}
 	}
 }
 
@@ -250,6 +264,9 @@ func (c *compiler) wire(comp *Component, slot string, v any) {
 		if ref, ok := c.ref(comp, strings.TrimSpace(alternative)); ok {
 			wire.Refs = append(wire.Refs, ref)
 		}
+	}
+	if slices.ContainsFunc(wire.Refs, Ref.Each) && !wire.Each() {
+		c.fault("%s: input %s mixes files of each segment with others", comp.Name, slot)
 	}
 	comp.Inputs = append(comp.Inputs, wire)
 }
@@ -353,6 +370,15 @@ func slotNumber(v any) (*big.Int, error) {
 }
 
 func (c *compiler) finish(f *File) {
+	for _, comp := range c.plan.Components {
+		for _, wire := range comp.Inputs {
+			for _, ref := range wire.Refs {
+				if ref.Each() && (comp.ForEach == nil || c.plan.Components[ref.Component].ForEach == nil) {
+					c.fault("%s: input %s: %s goes from fan-out to fan-out", comp.Name, wire.Slot, ref)
+				}
+			}
+		}
+	}
 	c.result(f.Result)
 	c.plan.Report = map[string]Ref{}
 	for _, key := range slices.Sorted(maps.Keys(f.Report)) {

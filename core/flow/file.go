@@ -50,6 +50,7 @@ type ComponentFile struct {
 	Fn       any      `yaml:"fn" json:"fn"`
 	Async    bool     `yaml:"async" json:"async,omitempty"`
 	Inputs   any      `yaml:"inputs" json:"inputs,omitempty"`
+	With     any      `yaml:"with" json:"with,omitempty"`
 	Params   any      `yaml:"params" json:"params,omitempty"`
 	Part     string   `yaml:"part" json:"part,omitempty"`
 	Depends  []string `yaml:"depends" json:"depends"`

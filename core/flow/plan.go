@@ -33,10 +33,10 @@ type Component struct {
 	Index   int // slot index: its two bits in the call and return slots
 	Module  int
 	Name    string
-	Fn      string // empty: the function the task names
-	Async   bool   // an outside service does the work and answers later
-	Inputs  []Wire // nil with Passed: the task's inputs as they are
-	Passed  bool
+	Fn      string          // empty: the function the task names
+	Async   bool            // an outside service does the work and answers later
+	Inputs  []Wire          // with Passed: beside, or in place of, the task's inputs
+	Passed  bool            // the task's inputs as they are
 	Params  json.RawMessage // literal
 	From    *Ref            // params taken from a reference instead
 	Part    *Ref
@@ -70,6 +70,7 @@ type Wire struct {
 //
 //	task.inputs  task.inputs.0  task.params  task.cmd  task.extra.slice  task.has_outputs
 //	Name         the files of a component
+//	Name.each    in a fan-out: the files of its segment of the same order
 //	Name.facts   its facts, whole
 //	Name.a.b     a field of its facts
 type Ref struct {
@@ -85,8 +86,15 @@ func (r Ref) Files() bool {
 	if r.Component < 0 {
 		return r.Path[0] == "inputs"
 	}
-	return len(r.Path) == 0
+	return len(r.Path) == 0 || r.Each()
 }
+
+// Each reports whether the reference means, segment by segment, the files of
+// another fan-out.
+func (r Ref) Each() bool { return r.Component >= 0 && len(r.Path) == 1 && r.Path[0] == "each" }
+
+// Each reports whether the wire is one of each segment by itself.
+func (w Wire) Each() bool { return !slices.ContainsFunc(w.Refs, func(r Ref) bool { return !r.Each() }) }
 
 // Condition compares one fact.
 type Condition struct {

@@ -72,6 +72,15 @@ const (
 	Sound    Stream = "audio" // every sound track, whole length, as the function would render it
 )
 
+// Pass says which of several passes over its range a part asks for.
+type Pass string
+
+const (
+	Final   Pass = ""        // the result; what else there is to know lies in internal slots
+	Analyse Pass = "analyse" // what the other slices must know of this one: one file
+	Reduce  Pass = "reduce"  // of all analyses, in the order of the slices, what every slice must know: one file
+)
+
 // Part is one slice: a range of the primary video input, read in place.
 // Times are ticks of the source stream's time base.
 //
@@ -90,6 +99,9 @@ type Part struct {
 	DropHead int64          `json:"drop_head"`  // frames decoded and processed before Start, then removed
 	DropTail int64          `json:"drop_tail"`  // frames processed behind End, then removed
 	Scale    int64          `json:"time_scale"` // ticks per second of the slice's own track
+	Pass     Pass           `json:"pass,omitempty"`
+	// Share is the part of the whole call's price this part takes; 0 = not known.
+	Share float64 `json:"share,omitempty"`
 }
 
 // Progress is a snapshot of running work.

@@ -3,6 +3,7 @@ package fn
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
@@ -114,7 +115,7 @@ func (s *Spec) validate() error {
 		return fmt.Errorf("purity %q", s.Purity)
 	}
 	seen := map[string]bool{}
-	for _, slot := range append(append([]Slot(nil), s.Inputs...), s.Outputs...) {
+	for _, slot := range slices.Concat(s.Inputs, s.Internal, s.Outputs) {
 		if slot.Name == "" || len(slot.Kinds) == 0 {
 			return fmt.Errorf("slot %q needs a name and kinds", slot.Name)
 		}
@@ -122,7 +123,7 @@ func (s *Spec) validate() error {
 			return fmt.Errorf("slot %q: min %d > max %d", slot.Name, slot.Min, slot.Max)
 		}
 	}
-	for _, slot := range s.Inputs {
+	for _, slot := range slices.Concat(s.Inputs, s.Internal) {
 		if seen[slot.Name] {
 			return fmt.Errorf("slot %q twice", slot.Name)
 		}

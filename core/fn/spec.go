@@ -9,6 +9,7 @@ package fn
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -24,7 +25,10 @@ type Spec struct {
 
 	Inputs  []Slot
 	Outputs []Slot
-	Params  Schema // filled by Define from the parameter struct
+	// Internal are input slots that flows fill and callers cannot: what other
+	// passes over the same source found out.
+	Internal []Slot
+	Params   Schema // filled by Define from the parameter struct
 
 	Pool    Pool
 	Purity  Purity
@@ -65,10 +69,25 @@ const (
 // Slicing says how a function's work on a video may be cut along time.
 type Slicing struct {
 	Mode      Mode
-	Before    int           // overlap: frames of warm-up before a slice
-	After     int           // overlap: frames needed behind a slice
+	Lap       Lap           // of mode overlap; Assembly.Lap of a call stands above it
 	Threshold time.Duration // shorter inputs are not sliced on "auto"; 0 = the platform's 60 s
 }
+
+// Lap is how far slices overlap: what a slice processes beyond its range so
+// that its frames come out as those of the whole. It is removed again.
+type Lap struct {
+	Before int  `json:"before"`         // warm-up in front of a slice
+	After  int  `json:"after"`          // needed behind it
+	Unit   Unit `json:"unit,omitempty"` // of both; empty = frames
+}
+
+// Unit is what an overlap is counted in.
+type Unit string
+
+const (
+	Frames Unit = "frames"
+	GOPs   Unit = "gops" // from entry point to entry point
+)
 
 // Mode is a slicing mode.
 type Mode string
@@ -145,6 +164,17 @@ type Assembly struct {
 	// Whole, if not empty, says why this call is not sliced though the function
 	// could be: its result is not the source's whole length, for instance.
 	Whole string `json:"whole,omitempty"`
+	// Lap is the overlap of this call's slices; nil = that of the Spec.
+	Lap *Lap `json:"lap,omitempty"`
+	// Reduce says that the slices of this call depend on each other, by what an
+	// analysis of each finds out: they are analysed first, the analyses reduced
+	// to one, and then processed.
+	Reduce bool `json:"reduce,omitempty"`
+	// Renditions are the files every slice gives, one each, in this order; none
+	// means one file as described here.
+	Renditions []Rendition `json:"renditions,omitempty"`
+	// Package is what is made of the merged renditions: hls, dash, or nothing.
+	Package string `json:"package,omitempty"`
 	// DropTags and DropSubtitles leave out of the merged file what would be
 	// taken over from the source: titles, dates and chapters; subtitle tracks
 	// and their fonts.
@@ -153,6 +183,18 @@ type Assembly struct {
 	// MaxRate (bit/s) and BufSize (bit) of the encoder's VBV, if one was asked for.
 	MaxRate int64 `json:"max_rate,omitempty"`
 	BufSize int64 `json:"buf_size,omitempty"`
+}
+
+// Rendition is one of several files made of the same source, and what it is
+// checked for; see Assembly.
+type Rendition struct {
+	Name    string       `json:"name"` // "720p": a file name without its extension
+	Width   int          `json:"width"`
+	Height  int          `json:"height"`
+	Color   *media.Color `json:"color,omitempty"`
+	SDR     bool         `json:"sdr,omitempty"`
+	MaxRate int64        `json:"max_rate,omitempty"`
+	BufSize int64        `json:"buf_size,omitempty"`
 }
 
 // Assign distributes n input files over the slots, in order. The result has
@@ -199,12 +241,19 @@ func (s *Spec) MostOutputs() int {
 
 // Slot returns the input slot with that name, or nil.
 func (s *Spec) Slot(name string) *Slot {
-	for i := range s.Inputs {
-		if s.Inputs[i].Name == name {
-			return &s.Inputs[i]
+	for _, slots := range [][]Slot{s.Inputs, s.Internal} {
+		for i := range slots {
+			if slots[i].Name == name {
+				return &slots[i]
+			}
 		}
 	}
 	return nil
+}
+
+// Asked reports whether callers fill the slot of that name, not flows.
+func (s *Spec) Asked(name string) bool {
+	return !slices.ContainsFunc(s.Internal, func(slot Slot) bool { return slot.Name == name })
 }
 
 // Accepts reports whether the slot takes media of kind k.

@@ -20,6 +20,7 @@ const (
 	Text    Kind = "text"    // JSON facts, a verdict, a script, subtitles
 	Package Kind = "package" // many files that belong together, such as HLS
 	Stream  Kind = "stream"  // something that has no end yet
+	Data    Kind = "data"    // a file only our own functions read, such as an encoder's statistics
 )
 
 // Ref says where media lies: at a URL, or in a bucket of a named store.

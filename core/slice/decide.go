@@ -54,7 +54,7 @@ func Decide(r Request) Decision {
 		}
 		return not(OneGOP, "%d keyframe(s) in %.1f s leave no place to cut", len(c.keys), length)
 	}
-	d := Decision{Sliced: true, Parts: c.parts(cuts, r.Spec)}
+	d := Decision{Sliced: true, Parts: c.parts(cuts, r.overlap())}
 	d.Prediction = r.predict(c, d.Parts)
 	p := d.Prediction
 	if d.Code = Sliced; force {

@@ -1,16 +1,25 @@
 package slice
 
-import "github.com/mediafn/mediafn/core/fn"
+import (
+	"slices"
+
+	"github.com/mediafn/mediafn/core/fn"
+)
 
 // Plan is the decision as a document: the facts of the component slice.plan,
 // which later components take as an input. Segments is never null.
 type Plan struct {
-	Sliced     bool        `json:"sliced"`
-	Code       Code        `json:"code"`
-	Reason     string      `json:"reason"`
-	Segments   []fn.Part   `json:"segments"`
-	HasSound   bool        `json:"has_sound"` // a sound part runs beside the slices
-	Sound      *fn.Part    `json:"sound"`
+	Sliced   bool      `json:"sliced"`
+	Code     Code      `json:"code"`
+	Reason   string    `json:"reason"`
+	Segments []fn.Part `json:"segments"`
+	HasSound bool      `json:"has_sound"` // a sound part runs beside the slices
+	Sound    *fn.Part  `json:"sound"`
+	// Reduced says that the segments are analysed first: by Analyses, one a
+	// segment, whose outcome Reduction makes into what all segments then know.
+	Reduced    bool        `json:"reduced"`
+	Analyses   []fn.Part   `json:"analyses,omitempty"`
+	Reduction  *fn.Part    `json:"reduction,omitempty"`
 	Assembly   fn.Assembly `json:"assembly"`
 	Prediction Prediction  `json:"prediction"`
 	Promise    *Promise    `json:"promise"` // null unless sliced
@@ -28,7 +37,26 @@ func Document(r Request) Plan {
 		sound := SoundPart()
 		p.HasSound, p.Sound = true, &sound
 	}
+	if r.Assembly.Reduce {
+		p.Reduced, p.Analyses, p.Reduction = true, analyses(p.Segments), &fn.Part{Stream: fn.Pictures, Of: len(p.Segments), Pass: fn.Reduce, Share: reduceShare}
+	}
 	promise := PromiseOf(r.Source, d.Parts, r.Assembly)
 	p.Promise = &promise
 	return p
+}
+
+// What the passes of a reducible call cost, as shares of its price.
+const (
+	analyseShare = 0.3
+	reduceShare  = 0.01
+)
+
+// analyses are the parts that look at what the segments will process.
+func analyses(segments []fn.Part) []fn.Part {
+	all := slices.Clone(segments)
+	for i := range all {
+		all[i].Pass = fn.Analyse
+		all[i].Share *= analyseShare
+	}
+	return all
 }

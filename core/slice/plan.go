@@ -185,8 +185,39 @@ func (c *cutter) near(place int64, ideal float64) (cut, bool) {
 	return best, found
 }
 
+// overlap is that of a call's slices.
+func (r *Request) overlap() fn.Lap {
+	switch {
+	case r.Assembly.Lap != nil:
+		return *r.Assembly.Lap
+	case r.Spec.Mode == fn.Overlap:
+		return r.Spec.Lap
+	}
+	return fn.Lap{}
+}
+
+// around is how many frames a part from frame first up to frame next is to
+// process before and behind itself.
+func (c *cutter) around(first, next int64, lap fn.Lap) (head, tail int64) {
+	before, after := int64(max(lap.Before, 0)), int64(max(lap.After, 0))
+	if lap.Unit != fn.GOPs {
+		return min(before, first), min(after, c.v.Frames-next)
+	}
+	if before > 0 {
+		head = first - c.keys[max(c.keyIndex(first-1)-int(before)+1, 0)].Frame
+	}
+	if after > 0 && next < c.v.Frames {
+		behind := c.v.Frames
+		if i := c.keyIndex(next-1) + 1 + int(after); i < len(c.keys) {
+			behind = c.keys[i].Frame
+		}
+		tail = behind - next
+	}
+	return head, tail
+}
+
 // parts turns cuts into parts with their overlaps.
-func (c *cutter) parts(cuts []cut, spec fn.Slicing) []fn.Part {
+func (c *cutter) parts(cuts []cut, lap fn.Lap) []fn.Part {
 	v := c.v
 	end := cut{v.Frames, v.Timing.LastPTS + max(v.Timing.LastDur, 1)}
 	scale := Scale(v.TimeBase)
@@ -203,11 +234,9 @@ func (c *cutter) parts(cuts []cut, spec fn.Slicing) []fn.Part {
 			Stream: fn.Pictures, Order: i, Of: len(cuts), TimeBase: v.TimeBase, Scale: scale,
 			Start: at.pts, End: next.pts, Frames: next.frame - at.frame,
 		}
-		if spec.Mode == fn.Overlap {
-			p.DropHead = min(int64(max(spec.Before, 0)), at.frame)
-			p.DropTail = min(int64(max(spec.After, 0)), v.Frames-next.frame)
-		}
+		p.DropHead, p.DropTail = c.around(at.frame, next.frame, lap)
 		p.Entry = c.keyAt(at.frame - p.DropHead).PTS
+		p.Share = float64(p.DropHead+p.Frames+p.DropTail) / float64(v.Frames)
 		parts[i] = p
 	}
 	return parts

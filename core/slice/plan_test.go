@@ -135,8 +135,14 @@ func TestGolden(t *testing.T) {
 		{"one-gop-by-frame", func() slice.Request { return request(clip(120, pal, 12800, 1<<20)) }},
 		{"overlap", func() slice.Request {
 			r := request(clip(90, pal, 12800, 125))
-			r.Spec = fn.Slicing{Mode: fn.Overlap, Before: 8, After: 3}
+			r.Spec = fn.Slicing{Mode: fn.Overlap, Lap: fn.Lap{Before: 8, After: 3}}
 			r.Workers = 12
+			return r
+		}},
+		{"overlap-of-gops", func() slice.Request {
+			r := request(clip(90, pal, 12800, 125))
+			r.Assembly.Lap = &fn.Lap{Before: 2, After: 1, Unit: fn.GOPs}
+			r.Mode, r.Workers = slice.Force, 4
 			return r
 		}},
 		{"rate-30-to-25", func() slice.Request {
@@ -174,6 +180,22 @@ func TestGolden(t *testing.T) {
 		}
 		if diff := cmp.Diff(string(want), b.String()); diff != "" {
 			t.Errorf("%s:\n%s", c.name, diff)
+		}
+	}
+}
+
+// A call whose slices depend on each other has every one analysed first.
+func TestReduciblePlan(t *testing.T) {
+	r := request(clip(90, pal, 12800, 125))
+	r.Mode, r.Workers, r.Assembly.Reduce = slice.Force, 4, true
+	p := slice.Document(r)
+	if !p.Reduced || len(p.Analyses) != len(p.Segments) || p.Reduction == nil || p.Reduction.Pass != fn.Reduce {
+		t.Fatalf("%+v", p)
+	}
+	for i, a := range p.Analyses {
+		s := p.Segments[i]
+		if a.Pass != fn.Analyse || a.Start != s.Start || a.End != s.End || a.Share <= 0 || a.Share >= s.Share {
+			t.Errorf("analysis %d of %+v is %+v", i, s, a)
 		}
 	}
 }
@@ -229,7 +251,8 @@ func TestPartsTileTheFrames(t *testing.T) {
 			Threshold: time.Duration(rapid.IntRange(1, 90).Draw(t, "threshold")) * time.Second,
 			Price:     fn.Price{CPUSeconds: rapid.Float64Range(0, 1e5).Draw(t, "price"), Cores: rapid.IntRange(0, 32).Draw(t, "cores")}}
 		r.Spec.Mode = rapid.SampledFrom([]fn.Mode{fn.Independent, fn.Overlap, fn.Reducible}).Draw(t, "slicing")
-		r.Spec.Before, r.Spec.After = rapid.IntRange(0, 200).Draw(t, "before"), rapid.IntRange(0, 200).Draw(t, "after")
+		r.Spec.Lap = fn.Lap{Before: rapid.IntRange(0, 200).Draw(t, "before"), After: rapid.IntRange(0, 200).Draw(t, "after"),
+			Unit: rapid.SampledFrom([]fn.Unit{"", fn.Frames, fn.GOPs}).Draw(t, "unit")}
 		if rapid.Bool().Draw(t, "resampled") {
 			r.Assembly.FrameRate = rapid.SampledFrom([]media.Rational{pal, ntsc, {Num: 50, Den: 1}, {Num: 15, Den: 1}}).Draw(t, "rate")
 		}

@@ -101,6 +101,9 @@ type Prediction struct {
 	WholeCost     float64 `json:"whole_cost"`
 }
 
+// soundShare is what rendering the sound costs beside the pictures.
+const soundShare = 0.05
+
 // SoundPart is the part that renders the sound, once and whole, beside the
 // slices: sound encoded in pieces clicks at every joint and drifts.
-func SoundPart() fn.Part { return fn.Part{Stream: fn.Sound, Of: 1} }
+func SoundPart() fn.Part { return fn.Part{Stream: fn.Sound, Of: 1, Share: soundShare} }

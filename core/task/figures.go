@@ -25,10 +25,12 @@ func FiguresOf(t *Task, work Rows) *Figures {
 	if !t.EndedAt.IsZero() {
 		f.Wall = t.EndedAt.Sub(t.CreatedAt).Seconds()
 	}
+	slices := map[string]int{} // by component: several may work on the same slices, one after the other
 	for _, w := range work {
 		f.Attempts += w.Attempt
 		if w.Order >= 0 && !w.IsTwin() {
-			f.Slices++
+			slices[w.Component]++
+			f.Slices = max(f.Slices, slices[w.Component])
 		}
 	}
 	f.InputSeconds, f.CompressionRatio = sizes(t, work)

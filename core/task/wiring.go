@@ -3,6 +3,7 @@ package task
 import (
 	"encoding/json"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,7 +56,7 @@ func (r *round) rows(c *flow.Component) ([]Work, error) {
 	if err != nil {
 		return nil, err
 	}
-	if params, err = f.Check(params, r.kinds(inputs)); err != nil {
+	if params, err = f.Check(params, r.kinds(f.Spec(), inputs)); err != nil {
 		return nil, err
 	}
 	if c.Async && r.NoOutside != "" {
@@ -82,18 +83,26 @@ func (r *round) rows(c *flow.Component) ([]Work, error) {
 		if base.Part, err = r.part(*c.Part); err != nil {
 			return nil, err
 		}
+		w.Price, w.Declared = partPrice(w.Price, base.Part), w.Declared*base.Part.Share
 		if base.Part.Stream == fn.Sound {
-			w.Price, w.Declared, w.Kind = soundPrice(w.Price), 0, media.Audio
+			w.Declared, w.Kind = 0, media.Audio
 		}
 	}
 	w.Timeout = deadline(spec, w)
 	return []Work{withJob(w, base)}, nil
 }
 
-// soundPrice is what rendering the sound costs beside the pictures: so little
-// that it runs beside them instead of taking a core from a slice.
-func soundPrice(whole fn.Price) fn.Price {
-	return fn.Price{CPUSeconds: whole.CPUSeconds / 20, Memory: min(whole.Memory, 256<<20)}
+// partPrice is what a part of a call costs. A slice runs on one core. Sound
+// costs so little that it runs beside the pictures instead of taking a core
+// from a slice; so does reducing analyses.
+func partPrice(whole fn.Price, p *fn.Part) fn.Price {
+	price := whole
+	price.CPUSeconds *= p.Share
+	price.Cores = min(price.Cores, 1)
+	if p.Stream == fn.Sound || p.Pass == fn.Reduce {
+		price.Cores, price.GPU, price.Memory = 0, 0, min(whole.Memory, 256<<20)
+	}
+	return price
 }
 
 // maxPriced bounds what a price may give an attempt: prices are computed from
@@ -145,25 +154,22 @@ func (r *round) fanOut(c *flow.Component, w Work, base job.Job) ([]Work, error) 
 		return nil, errs.New(errs.Internal, c.Name, "%s is not a list of parts: %w", c.ForEach, err)
 	}
 	spec := mustSpec(r.Functions, w.Fn)
-	total := int64(0)
-	for _, p := range parts {
-		total += p.Frames + p.DropHead + p.DropTail
-	}
 	event := w
 	event.State, event.Price, event.Declared = Waiting, fn.Price{}, 0
 	rows := []Work{event}
 	for i := range parts {
 		s := w
 		s.ID, s.Order = SegmentID(w.ID, i), i
-		if total > 0 {
-			share := float64(parts[i].Frames+parts[i].DropHead+parts[i].DropTail) / float64(total)
-			s.Price.CPUSeconds *= share
-			s.Declared *= share
+		if parts[i].Share == 0 { // a list of another maker
+			parts[i].Share = 1 / float64(len(parts))
 		}
-		s.Price.Cores = min(s.Price.Cores, 1)
+		s.Price, s.Declared = partPrice(w.Price, &parts[i]), w.Declared*parts[i].Share
 		s.Timeout = deadline(spec, s)
 		j := base
 		j.Part = &parts[i]
+		if j.Inputs, err = r.beside(c, base.Inputs, i); err != nil {
+			return nil, err
+		}
 		rows = append(rows, withJob(s, j))
 	}
 	return rows, nil
@@ -209,23 +215,62 @@ func (r *round) inline(c *flow.Component, w Work, name string, inline Inline, pa
 
 // inputs resolves a component's wires to files and documents.
 func (r *round) inputs(c *flow.Component, f fn.Function) ([]job.Input, error) {
-	if c.Passed {
-		return r.passed(f)
-	}
 	var all []job.Input
+	if c.Passed {
+		passed, err := r.passed(f)
+		if err != nil {
+			return nil, err
+		}
+		all = passed
+	}
 	for _, wire := range c.Inputs {
+		if wire.Each() {
+			continue // of each segment by itself
+		}
 		for _, ref := range wire.Refs {
 			found, err := r.wire(wire.Slot, ref)
 			if err != nil {
 				return nil, err
 			}
 			if found != nil {
-				all = append(all, found...)
+				all = fill(all, wire.Slot, found, c.Passed)
 				break
 			}
 		}
 	}
 	return all, nil
+}
+
+// fill adds inputs of a slot: in the place of those the task has for it, so
+// that the primary input stays the first, else behind all.
+func fill(all []job.Input, slot string, found []job.Input, replace bool) []job.Input {
+	of := func(in job.Input) bool { return in.Slot == slot }
+	if at := slices.IndexFunc(all, of); replace && at >= 0 && len(found) > 0 {
+		return slices.Insert(slices.DeleteFunc(all, of), at, found...)
+	}
+	return append(all, found...)
+}
+
+// beside adds to the inputs of a segment what the segment of the same order in
+// another fan-out gave.
+func (r *round) beside(c *flow.Component, inputs []job.Input, order int) ([]job.Input, error) {
+	inputs = slices.Clone(inputs)
+	for _, wire := range c.Inputs {
+		if !wire.Each() {
+			continue
+		}
+		for _, ref := range wire.Refs {
+			w, ok := r.view.Work.Get(SegmentID(EventID(r.step.Task.ID, r.view.Plan.Components[ref.Component].Name), order))
+			if !ok || w.State != Succeeded {
+				continue // left out, or of a list that is shorter
+			}
+			for _, o := range w.Outputs {
+				inputs = append(inputs, job.Input{Slot: wire.Slot, Ref: o.Ref})
+			}
+			break
+		}
+	}
+	return inputs, nil
 }
 
 // passed gives the task's own inputs to the function it names.
@@ -240,7 +285,7 @@ func (r *round) passed(f fn.Function) ([]job.Input, error) {
 		all[i] = job.Input{Slot: slots[i], Ref: refs[i]}
 	}
 	if len(all) > 0 {
-		all[0].Facts = r.sourceInfo()
+		all[0].Facts = r.infoOf(refs[0])
 	}
 	return all, nil
 }
@@ -253,40 +298,47 @@ func (r *round) wire(slot string, ref flow.Ref) ([]job.Input, error) {
 		}
 		return []job.Input{{Slot: slot, Doc: doc}}, nil
 	}
-	var found []job.Input
-	if ref.Component < 0 {
-		for i, in := range r.step.Task.Request.Inputs {
-			if len(ref.Path) > 1 && strconv.Itoa(i) != ref.Path[1] {
-				continue
-			}
-			input := job.Input{Slot: slot, Ref: in}
-			if i == 0 {
-				input.Facts = r.sourceInfo()
-			}
-			found = append(found, input)
-		}
-		return found, nil
-	}
-	objects, ok := r.files(ref.Component)
+	refs, ok := r.refs(ref)
 	if !ok {
 		return nil, nil
 	}
-	found = []job.Input{}
-	for _, o := range objects {
-		found = append(found, job.Input{Slot: slot, Ref: o.Ref})
+	found := make([]job.Input, len(refs))
+	for i := range refs {
+		found[i] = job.Input{Slot: slot, Ref: refs[i], Facts: r.infoOf(refs[i])}
 	}
 	return found, nil
 }
 
-// sourceInfo is what a probe of this task found of the first input, in short:
-// lists of keyframes and frames stay behind, since jobs travel.
-func (r *round) sourceInfo() *media.Info {
+// refs are the files a reference means; false if it gives nothing.
+func (r *round) refs(ref flow.Ref) ([]media.Ref, bool) {
+	if ref.Component < 0 {
+		all := r.step.Task.Request.Inputs
+		if len(ref.Path) < 2 {
+			return all, len(all) > 0
+		}
+		n, _ := strconv.Atoi(ref.Path[1])
+		if n >= len(all) {
+			return nil, false
+		}
+		return all[n : n+1], true
+	}
+	objects, ok := r.files(ref.Component)
+	all := make([]media.Ref, len(objects))
+	for i := range objects {
+		all[i] = objects[i].Ref
+	}
+	return all, ok
+}
+
+// infoOf is what a probe of this task found of a file, in short: lists of
+// keyframes and frames stay behind, since jobs travel.
+func (r *round) infoOf(ref media.Ref) *media.Info {
 	for _, c := range r.view.Plan.Components {
-		if c.Fn != "inspect.probe" {
+		if c.Fn != "inspect.probe" || len(c.Inputs) == 0 {
 			continue
 		}
 		w, ok := r.view.Work.Get(EventID(r.step.Task.ID, c.Name))
-		if !ok || w.State != Succeeded {
+		if !ok || w.State != Succeeded || !r.reads(c, ref) {
 			continue
 		}
 		var info media.Info
@@ -304,6 +356,16 @@ func (r *round) sourceInfo() *media.Info {
 	return nil
 }
 
+// reads reports whether the first file a component was given is the one at ref.
+func (r *round) reads(c *flow.Component, ref media.Ref) bool {
+	for _, from := range c.Inputs[0].Refs {
+		if refs, ok := r.refs(from); ok {
+			return len(refs) > 0 && refs[0] == ref
+		}
+	}
+	return false
+}
+
 func (r *round) infos(inputs []job.Input) []*media.Info {
 	infos := make([]*media.Info, len(inputs))
 	for i := range inputs {
@@ -312,14 +374,19 @@ func (r *round) infos(inputs []job.Input) []*media.Info {
 	return infos
 }
 
-// kinds tells Check what is known of the inputs' kinds; empty means unknown.
-func (r *round) kinds(inputs []job.Input) []media.Kind {
-	kinds := make([]media.Kind, len(inputs))
+// kinds tells Check what is known of the kinds of the inputs a caller gives;
+// empty means unknown.
+func (r *round) kinds(spec *fn.Spec, inputs []job.Input) []media.Kind {
+	kinds := make([]media.Kind, 0, len(inputs))
 	for i := range inputs {
-		if inputs[i].Facts != nil {
-			kinds[i] = inputs[i].Facts.Kind
-		} else if inputs[i].Doc != nil {
-			kinds[i] = media.Text
+		switch in := &inputs[i]; {
+		case !spec.Asked(in.Slot):
+		case in.Facts != nil:
+			kinds = append(kinds, in.Facts.Kind)
+		case in.Doc != nil:
+			kinds = append(kinds, media.Text)
+		default:
+			kinds = append(kinds, "")
 		}
 	}
 	return kinds
