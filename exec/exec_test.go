@@ -191,6 +191,24 @@ func TestKindsFollowSlots(t *testing.T) {
 	}
 }
 
+// Files of our own are not recognised, and lie where tools can read them.
+func TestData(t *testing.T) {
+	b := newBench(t, func(_ context.Context, call *fn.Call) (*fn.Result, error) {
+		in := call.Inputs[0]
+		content, err := os.ReadFile(in.Location)
+		if err != nil || in.Kind != media.Data || in.Format != "" {
+			t.Errorf("%+v: %v", in, err)
+		}
+		return &fn.Result{Outputs: []fn.Output{write(call, "stats", content)}}, nil
+	}, nil, media.Data)
+	statistics := []byte{0, 1, 2, 0xff, 'x'}
+	out, err := b.Run(t.Context(), jobFor(b.put(t, "main", "x", statistics)), nil)
+	if err != nil || string(b.get(t, out.Outputs[0].Ref)) != string(statistics) {
+		t.Fatalf("%+v: %v", out, err)
+	}
+	b.empty(t)
+}
+
 func TestOutputsAreChecked(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {

@@ -153,6 +153,11 @@ func (f *fetching) run(ctx context.Context, given job.Input, slot *fn.Slot) (fn.
 	if err != nil {
 		return input, err
 	}
+	if slot.Accepts(media.Data) {
+		// Written by ourselves for ourselves: nothing to recognise. Tools read files.
+		input.Kind = media.Data
+		return input, f.local(&input)
+	}
 	head := make([]byte, min(sniff.HeadSize, input.Size))
 	if n, err := input.Data.ReadAt(head, 0); n < len(head) {
 		return input, errs.Wrap(op, err)
@@ -171,12 +176,16 @@ func (f *fetching) run(ctx context.Context, given job.Input, slot *fn.Slot) (fn.
 	if err := sniff.CheckImageHeader(input.Data, input.Size, format, f.e.cfg.MaxPixels); err != nil {
 		return input, err
 	}
+	return input, f.local(&input) // the raster engine has no network
+}
+
+// local copies an input to scratch unless it is a file there already.
+func (f *fetching) local(input *fn.Input) error {
 	if input.Port == 0 {
-		return input, nil
+		return nil
 	}
-	// The raster engine reads files: it has no network.
 	r := io.NewSectionReader(input.Data, 0, input.Size)
-	return input, f.copy(&input, func(w io.Writer) error { _, err := io.Copy(w, r); return err }, 0)
+	return f.copy(input, func(w io.Writer) error { _, err := io.Copy(w, r); return err }, 0)
 }
 
 // object makes an object of a store readable.

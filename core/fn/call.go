@@ -95,7 +95,9 @@ type Part struct {
 	Start    int64          `json:"start"`      // PTS of the first frame to keep
 	End      int64          `json:"end"`        // PTS just behind the last frame to keep
 	Frames   int64          `json:"frames"`     // frames to keep
-	Entry    int64          `json:"entry"`      // PTS of the keyframe where decoding starts, ≤ Start
+	From     int64          `json:"from"`       // PTS of the first frame to process, ≤ Start
+	To       int64          `json:"to"`         // PTS just behind the last frame to process, ≥ End
+	Entry    int64          `json:"entry"`      // PTS of the keyframe where decoding starts, ≤ From
 	DropHead int64          `json:"drop_head"`  // frames decoded and processed before Start, then removed
 	DropTail int64          `json:"drop_tail"`  // frames processed behind End, then removed
 	Scale    int64          `json:"time_scale"` // ticks per second of the slice's own track

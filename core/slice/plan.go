@@ -196,37 +196,60 @@ func (r *Request) overlap() fn.Lap {
 	return fn.Lap{}
 }
 
-// around is how many frames a part from frame first up to frame next is to
-// process before and behind itself.
-func (c *cutter) around(first, next int64, lap fn.Lap) (head, tail int64) {
-	before, after := int64(max(lap.Before, 0)), int64(max(lap.After, 0))
-	if lap.Unit != fn.GOPs {
-		return min(before, first), min(after, c.v.Frames-next)
+// around is where the processing of a part that keeps the frames from first up
+// to next begins and ends. Where the time of a frame is not known it goes on to
+// the next keyframe.
+func (c *cutter) around(first, next cut, lap fn.Lap) (from, to cut) {
+	from, to = first, next
+	if lap.Before > 0 && first.frame > 0 {
+		from = c.until(first.frame, -int64(lap.Before), lap.Unit)
 	}
-	if before > 0 {
-		head = first - c.keys[max(c.keyIndex(first-1)-int(before)+1, 0)].Frame
+	if lap.After > 0 && next.frame < c.v.Frames {
+		to = c.until(next.frame, int64(lap.After), lap.Unit)
 	}
-	if after > 0 && next < c.v.Frames {
-		behind := c.v.Frames
-		if i := c.keyIndex(next-1) + 1 + int(after); i < len(c.keys) {
-			behind = c.keys[i].Frame
+	return from, to
+}
+
+// until is the frame n frames or GOPs from another; never nearer, inside the
+// video.
+func (c *cutter) until(frame, n int64, unit fn.Unit) cut {
+	key := int64(c.keyIndex(frame - 1)) // of the frame before
+	if unit == fn.GOPs {
+		key += n + 1
+	} else {
+		want := min(max(frame+n, 0), c.v.Frames)
+		if want == c.v.Frames {
+			return c.end()
 		}
-		tail = behind - next
+		if pts, ok := c.timeOf(want); ok {
+			return cut{want, pts}
+		}
+		if key = int64(c.keyIndex(want)); n > 0 {
+			key++
+		}
 	}
-	return head, tail
+	if key >= int64(len(c.keys)) {
+		return c.end()
+	}
+	k := c.keys[max(key, 0)]
+	return cut{k.Frame, k.PTS}
+}
+
+// end is just behind the last frame.
+func (c *cutter) end() cut {
+	return cut{c.v.Frames, c.v.Timing.LastPTS + max(c.v.Timing.LastDur, 1)}
 }
 
 // parts turns cuts into parts with their overlaps.
 func (c *cutter) parts(cuts []cut, lap fn.Lap) []fn.Part {
 	v := c.v
-	end := cut{v.Frames, v.Timing.LastPTS + max(v.Timing.LastDur, 1)}
 	scale := Scale(v.TimeBase)
 	if c.rate.Known() { // frames and cuts lie on its grid then
 		scale = Scale(media.Rational{Num: 1, Den: c.rate.Num})
 	}
 	parts := make([]fn.Part, len(cuts))
 	for i, at := range cuts {
-		next := end
+		next := c.end()
 		if i+1 < len(cuts) {
 			next = cuts[i+1]
 		}
@@ -234,8 +257,10 @@ func (c *cutter) parts(cuts []cut, lap fn.Lap) []fn.Part {
 			Stream: fn.Pictures, Order: i, Of: len(cuts), TimeBase: v.TimeBase, Scale: scale,
 			Start: at.pts, End: next.pts, Frames: next.frame - at.frame,
 		}
-		p.DropHead, p.DropTail = c.around(at.frame, next.frame, lap)
-		p.Entry = c.keyAt(at.frame - p.DropHead).PTS
+		from, to := c.around(at, next, lap)
+		p.From, p.To = from.pts, to.pts
+		p.DropHead, p.DropTail = at.frame-from.frame, to.frame-next.frame
+		p.Entry = c.keyAt(from.frame).PTS
 		p.Share = float64(p.DropHead+p.Frames+p.DropTail) / float64(v.Frames)
 		parts[i] = p
 	}

@@ -285,6 +285,8 @@ func TestPartsTileTheFrames(t *testing.T) {
 				t.Fatalf("part %d: entry %d for frame %d-%d", i, key, next, p.DropHead)
 			case p.DropHead < 0 || p.DropTail < 0 || next+p.Frames+p.DropTail > v.Frames || next-p.DropHead < 0:
 				t.Fatalf("part %d overlaps beyond the video: %+v", i, p)
+			case p.From > p.Start || p.To < p.End || p.Entry > p.From || (p.DropHead == 0) != (p.From == p.Start) || (p.DropTail == 0) != (p.To == p.End):
+				t.Fatalf("part %d is processed from %d to %d: %+v", i, p.From, p.To, p)
 			case r.Spec.Mode != fn.Overlap && p.DropHead+p.DropTail != 0:
 				t.Fatalf("part %d: %+v", i, p)
 			case !r.Assembly.FrameRate.Known() && slice.Exact(v.TimeBase, p.Scale) != (v.TimeBase.Den != 1_000_000_000):
