@@ -24,13 +24,22 @@ const (
 )
 
 // Ref says where media lies: at a URL, or in a bucket of a named store.
-// Exactly one of URL and Bucket+Key is set. Field names are the wire format's.
+// Exactly one of URL and Bucket+Key is set; beside the latter, Upload may name
+// the upload that brings the object there. Field names are the wire format's.
 type Ref struct {
 	URL    string `json:"url,omitempty"`
 	Type   string `json:"type,omitempty"` // a Kind or a MIME type, as the caller declares it; never trusted
 	Cloud  string `json:"cloud,omitempty"`
 	Bucket string `json:"bucket,omitempty"`
 	Key    string `json:"key,omitempty"`
+	Upload string `json:"upload,omitempty"` // id; until it is done the object is not there
+}
+
+// Piece is a run of bytes of something larger, stored as an object of its own.
+type Piece struct {
+	Key   string `json:"key"`
+	Start int64  `json:"start"` // of its first byte in the whole
+	Size  int64  `json:"size"`
 }
 
 func (r Ref) String() string {

@@ -2,6 +2,7 @@ package task
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -21,6 +22,16 @@ type Request struct {
 	Outputs    []media.Ref     `json:"output_files,omitempty"`
 	Cmd        string          `json:"cmd"`
 	Extra      Extra           `json:"extra"`
+}
+
+// Uploads lists the uploads the inputs name, each once.
+func (r *Request) Uploads() (ids []string) {
+	for i := range r.Inputs {
+		if id := r.Inputs[i].Upload; id != "" && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // Extra holds the platform's own options.

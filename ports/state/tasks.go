@@ -28,6 +28,7 @@ func (s *Store) Submit(ctx context.Context, t task.Task) (stored task.Task, exis
  VALUES (?,?,?,?,?,?,?,?,?,?,?,'','','','',?,1,?,0,0,?) ON CONFLICT (tenant, msg_id) DO NOTHING`,
 			t.ID, t.Tenant, t.Request.MsgID, digest, t.Request.Cmd, t.Flow, t.FlowVer, t.Generation, t.Request.Priority,
 			string(request), string(task.Queued), t.ReplyTo, ms(t.CreatedAt), t.Traceparent)
+		x.names(&t)
 	})
 	if err != nil || !existed {
 		t.State, t.Version = task.Queued, 1

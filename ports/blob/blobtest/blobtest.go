@@ -30,7 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) *blob.Store) {
 		{"IfAbsentRace", testIfAbsentRace}, {"FailingReader", testFailingReader},
 		{"Canceled", testCanceled}, {"Overwrite", testOverwrite}, {"Delete", testDelete},
 		{"DeletePutRace", testDeletePutRace}, {"List", testList}, {"Copy", testCopy},
-		{"Reader", testReader}, {"Big", testBig},
+		{"Reader", testReader}, {"Big", testBig}, {"Pieces", testPieces}, {"Join", testJoin},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t)

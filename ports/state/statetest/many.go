@@ -27,6 +27,7 @@ func RunMany(t *testing.T, open func(t *testing.T) driver.Driver) {
 		{"MsgID", testMsgIDs},
 		{"Crossing", testCrossing},
 		{"Clock", testClock},
+		{"UploadRace", testUploadRace},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, together(t, open)) })
 	}
