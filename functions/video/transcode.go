@@ -1,3 +1,4 @@
+// Package video holds the functions video → video.
 package video
 
 import (
@@ -7,7 +8,7 @@ import (
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/functions/internal/encode"
-	"github.com/mediafn/mediafn/functions/internal/source"
+	"github.com/mediafn/mediafn/functions/internal/render"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 )
 
@@ -51,9 +52,9 @@ func Transcode(ff *ffmpeg.Tool) fn.Function {
 			}
 			return p.Params.Check()
 		},
-		Price: func(p *transcodeParams, inputs []*media.Info) fn.Price { return price(&p.Params, inputs) },
+		Price: func(p *transcodeParams, inputs []*media.Info) fn.Price { return render.Price(&p.Params, inputs) },
 		Assembly: func(p *transcodeParams, info *media.Info) fn.Assembly {
-			a := assembly(&p.Params, info)
+			a := render.Assembly(&p.Params, info)
 			if p.Start > 0 || p.End != nil {
 				a.Whole = "start and end cut the result out of the source"
 			}
@@ -66,9 +67,9 @@ func Transcode(ff *ffmpeg.Tool) fn.Function {
 }
 
 // planTranscode is what is done for params and a source. It is pure.
-func planTranscode(p *transcodeParams, info *media.Info, part *fn.Part, threads int) order {
+func planTranscode(p *transcodeParams, info *media.Info, part *fn.Part, threads int) render.Order {
 	p.Normalize()
-	return order{Params: &p.Params, Info: info, Part: part, Threads: threads, Start: p.Start, End: p.End}
+	return render.Order{Params: &p.Params, Info: info, Part: part, Threads: threads, Start: p.Start, End: p.End}
 }
 
 func runTranscode(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *transcodeParams) (*fn.Result, error) {
@@ -76,22 +77,9 @@ func runTranscode(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *transcodePa
 	if in == nil {
 		return nil, errs.New(errs.Internal, "video.transcode", "no source")
 	}
-	info, err := facts(ctx, ff, in)
+	info, err := render.Facts(ctx, ff, in)
 	if err != nil {
 		return nil, err
 	}
-	return planTranscode(p, info, call.Part, call.Threads).render(ctx, ff, call, in)
-}
-
-// facts are what the plans read: the container's, and ffprobe's where pixel
-// format, field order or colours are only known by decoding.
-func facts(ctx fn.Context, ff *ffmpeg.Tool, in *fn.Input) (*media.Info, error) {
-	info, err := source.Facts(ctx, ff, nil, in, source.Want{})
-	if err != nil {
-		return nil, err
-	}
-	if v := info.MainVideo(); v != nil && (v.PixelFormat == "" || v.FieldOrder == "" || !v.TimeBase.Known()) {
-		return source.Facts(ctx, ff, nil, in, source.Want{Probe: true})
-	}
-	return info, nil
+	return planTranscode(p, info, call.Part, call.Threads).Run(ctx, ff, call, in)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/functions/internal/fnrig"
+	"github.com/mediafn/mediafn/functions/internal/render"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 )
 
@@ -50,13 +51,9 @@ func golden(t *testing.T, name, got string) {
 }
 
 // argvText is an order's command line, an option a line.
-func argvText(t *testing.T, o order) string {
+func argvText(t *testing.T, o render.Order) string {
 	t.Helper()
-	p, err := o.plan()
-	if err != nil {
-		t.Fatal(err)
-	}
-	args, err := o.argv(p, ffmpeg.Input{Path: "/in/source", Demuxer: "mov"}, "/scratch/"+p.Output)
+	args, err := o.Argv(ffmpeg.Input{Path: "/in/source", Demuxer: "mov"}, "/scratch")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/functions/internal/encode"
+	"github.com/mediafn/mediafn/functions/internal/render"
 	"github.com/mediafn/mediafn/functions/internal/source"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 	"github.com/mediafn/mediafn/tools/ffmpeg/graph"
@@ -93,8 +94,8 @@ func Watermark(ff *ffmpeg.Tool) fn.Function {
 	}
 	return fn.Define(spec, fn.Body[watermarkParams]{
 		Check:    checkWatermark,
-		Price:    func(p *watermarkParams, inputs []*media.Info) fn.Price { return price(&p.Params, inputs) },
-		Assembly: func(p *watermarkParams, info *media.Info) fn.Assembly { return assembly(&p.Params, info) },
+		Price:    func(p *watermarkParams, inputs []*media.Info) fn.Price { return render.Price(&p.Params, inputs) },
+		Assembly: func(p *watermarkParams, info *media.Info) fn.Assembly { return render.Assembly(&p.Params, info) },
 		Run: func(ctx fn.Context, call *fn.Call, p *watermarkParams) (*fn.Result, error) {
 			return runWatermark(ctx, ff, call, p)
 		},
@@ -106,7 +107,7 @@ func checkWatermark(p *watermarkParams, inputs []media.Kind) error {
 		return errs.InField("params.logo.end", "must be behind start")
 	}
 	for i, x := range p.Texts {
-		field := "params.texts[" + itoa(i) + "]"
+		field := "params.texts[" + graph.Int(i) + "]"
 		switch {
 		case x.End != nil && *x.End <= x.Start:
 			return errs.InField(field+".end", "must be behind start")
@@ -147,16 +148,16 @@ func fontFor(name, text string) string {
 
 // planWatermark is what is done for params and a source. textFiles hold the
 // texts, one each; logo is the logo as ffmpeg opens it, or nil. It is pure.
-func planWatermark(p *watermarkParams, info *media.Info, part *fn.Part, threads int, textFiles []string, logo *ffmpeg.Input) order {
+func planWatermark(p *watermarkParams, info *media.Info, part *fn.Part, threads int, textFiles []string, logo *ffmpeg.Input) render.Order {
 	p.Normalize()
-	o := order{Params: &p.Params, Info: info, Part: part, Threads: threads}
+	o := render.Order{Params: &p.Params, Info: info, Part: part, Threads: threads}
 	if part != nil && part.Stream == fn.Sound {
 		return o
 	}
 	if logo != nil {
 		o.Extra = []ffmpeg.Input{*logo}
 	}
-	offset := o.clock()
+	offset := o.Clock()
 	o.Draw = func(in, out string, w, h int) graph.Graph {
 		var g graph.Graph
 		if logo != nil {
@@ -186,7 +187,7 @@ func pixels(v float64, whole int) int {
 // at are the expressions of the upper left corner; outer and inner name the
 // sizes of picture and mark in the filter's own language.
 func (p place) at(w, h int, outerW, outerH, innerW, innerH string) (x, y string) {
-	mx, my := itoa(pixels(p.MarginX, w)), itoa(pixels(p.MarginY, h))
+	mx, my := graph.Int(pixels(p.MarginX, w)), graph.Int(pixels(p.MarginY, h))
 	switch {
 	case strings.HasSuffix(p.Position, "left"):
 		x = mx
@@ -213,9 +214,9 @@ func (p place) when(offset float64) string {
 		return ""
 	}
 	// Half a microsecond forgives what seconds lose as floating point.
-	e := "gte(t," + float(p.Start-offset-5e-7) + ")"
+	e := "gte(t," + graph.Float(p.Start-offset-5e-7) + ")"
 	if p.End != nil {
-		e += "*lt(t," + float(*p.End-offset-5e-7) + ")"
+		e += "*lt(t," + graph.Float(*p.End-offset-5e-7) + ")"
 	}
 	return e
 }
@@ -223,16 +224,16 @@ func (p place) when(offset float64) string {
 func (x textParams) draw(file string, w, h int, offset float64) graph.Filter {
 	size := max(pixels(x.Size, h), 4)
 	px, py := x.place().at(w, h, "w", "h", "text_w", "text_h")
-	f := graph.New("drawtext", "expansion", "none", "textfile", file, "font", fontFor(x.Font, x.Text), "fontsize", itoa(size),
-		"fontcolor", x.Color+"@"+float(x.Opacity), "x", px, "y", py)
+	f := graph.New("drawtext", "expansion", "none", "textfile", file, "font", fontFor(x.Font, x.Text), "fontsize", graph.Int(size),
+		"fontcolor", x.Color+"@"+graph.Float(x.Opacity), "x", px, "y", py)
 	if x.Box {
-		f = f.With("box", "1").With("boxcolor", x.BoxColor+"@"+float(x.Opacity/2)).With("boxborderw", itoa(max(size/4, 1)))
+		f = f.With("box", "1").With("boxcolor", x.BoxColor+"@"+graph.Float(x.Opacity/2)).With("boxborderw", graph.Int(max(size/4, 1)))
 	}
 	if x.Outline > 0 {
-		f = f.With("borderw", itoa(x.Outline)).With("bordercolor", "black@"+float(x.Opacity))
+		f = f.With("borderw", graph.Int(x.Outline)).With("bordercolor", "black@"+graph.Float(x.Opacity))
 	}
 	if x.Shadow > 0 {
-		f = f.With("shadowx", itoa(x.Shadow)).With("shadowy", itoa(x.Shadow)).With("shadowcolor", "black@"+float(x.Opacity))
+		f = f.With("shadowx", graph.Int(x.Shadow)).With("shadowy", graph.Int(x.Shadow)).With("shadowcolor", "black@"+graph.Float(x.Opacity))
 	}
 	if when := x.place().when(offset); when != "" {
 		f = f.With("enable", when)
@@ -242,19 +243,19 @@ func (x textParams) draw(file string, w, h int, offset float64) graph.Filter {
 
 func (l logoParams) draw(in, out string, w, h int, offset float64) graph.Graph {
 	mark := []graph.Filter{graph.New("format", "pix_fmts", "rgba"),
-		graph.New("scale", "w", itoa(max(int(math.Round(l.Scale*float64(w))), 1)), "h", "-1", "flags", "area")}
+		graph.New("scale", "w", graph.Int(max(int(math.Round(l.Scale*float64(w))), 1)), "h", "-1", "flags", "area")}
 	if l.Rotate != 0 {
-		a := float(l.Rotate * math.Pi / 180)
+		a := graph.Float(l.Rotate * math.Pi / 180)
 		mark = append(mark, graph.New("rotate", "a", a, "ow", "rotw("+a+")", "oh", "roth("+a+")", "c", "none"))
 	}
 	if l.Opacity < 1 {
-		mark = append(mark, graph.New("colorchannelmixer", "aa", float(l.Opacity)))
+		mark = append(mark, graph.New("colorchannelmixer", "aa", graph.Float(l.Opacity)))
 	}
 	p := l.place()
 	if l.Tile {
 		// As many copies as cover the picture: the mark on its margins, repeated
 		// by an endless sheet of it.
-		mx, my := itoa(pixels(l.MarginX, w)), itoa(pixels(l.MarginY, h))
+		mx, my := graph.Int(pixels(l.MarginX, w)), graph.Int(pixels(l.MarginY, h))
 		mark = append(mark, graph.New("pad", "w", "iw+"+mx, "h", "ih+"+my, "x", mx, "y", my, "color", "black@0"),
 			graph.New("loop", "loop", "1023", "size", "1"), graph.New("tile", "layout", "32x32", "color", "black@0"))
 		p.Position, p.MarginX, p.MarginY = "top-left", 0, 0
@@ -279,7 +280,7 @@ func runWatermark(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *watermarkPa
 	if in == nil {
 		return nil, errs.New(errs.Internal, "video.watermark", "no source")
 	}
-	info, err := facts(ctx, ff, in)
+	info, err := render.Facts(ctx, ff, in)
 	if err != nil {
 		return nil, err
 	}
@@ -295,10 +296,10 @@ func runWatermark(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *watermarkPa
 	}
 	files := make([]string, len(p.Texts))
 	for i, x := range p.Texts {
-		files[i] = filepath.Join(call.Dir, "text"+itoa(i))
+		files[i] = filepath.Join(call.Dir, "text"+graph.Int(i))
 		if err := os.WriteFile(files[i], []byte(x.Text), 0o600); err != nil {
 			return nil, errs.New(errs.Transient, "video.watermark", "%w", err)
 		}
 	}
-	return planWatermark(p, info, call.Part, call.Threads, files, logo).render(ctx, ff, call, in, grants...)
+	return planWatermark(p, info, call.Part, call.Threads, files, logo).Run(ctx, ff, call, in, grants...)
 }

@@ -1,12 +1,12 @@
-// Package video holds the functions video → video.
-package video
+// Package render turns what a function wants of a video into one run of FFmpeg:
+// of the whole, of a slice, or of the sound. The functions video → video share it.
+package render
 
 import (
 	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -18,9 +18,9 @@ import (
 	"github.com/mediafn/mediafn/tools/ffmpeg/graph"
 )
 
-// order is what a function asks to be rendered: one encode of the whole, of a
+// Order is what a function asks to be rendered: one encode of the whole, of a
 // range of pictures, or of the sound. It is pure; argv depends on nothing else.
-type order struct {
+type Order struct {
 	Params  *encode.Params
 	Info    *media.Info
 	Part    *fn.Part
@@ -32,7 +32,7 @@ type order struct {
 	OpusDelay int
 
 	// Draw adds to the picture once it has its size. in and out are labels; it
-	// sees seconds of the source's own time line (see clock). nil draws nothing.
+	// sees seconds of the source's own time line (see Clock). nil draws nothing.
 	Draw func(in, out string, width, height int) graph.Graph
 	// Extra are further inputs, of Draw: numbers 1, 2, …
 	Extra []ffmpeg.Input
@@ -53,7 +53,7 @@ type plan struct {
 const tick = 90000
 
 // plan decides how o is rendered.
-func (o order) plan() (*plan, error) {
+func (o Order) plan() (*plan, error) {
 	v := o.Info.MainVideo()
 	if v == nil {
 		return nil, errs.New(errs.Invalid, "video", "the source has no pictures")
@@ -102,18 +102,18 @@ func encodeBase(v *media.VideoStream, _ *fn.Part) string {
 	return "-1"
 }
 
-func (o order) trimmed() bool { return o.Start > 0 || o.End != nil }
+func (o Order) trimmed() bool { return o.Start > 0 || o.End != nil }
 
-func (o order) container() string {
+func (o Order) container() string {
 	if o.Part != nil {
 		return "mp4"
 	}
 	return o.Params.Format
 }
 
-// clock is what to add to the time a filter sees (after the range was chosen,
+// Clock is what to add to the time a filter sees (after the range was chosen,
 // before timestamps are reset) to get seconds of the source's time line.
-func (o order) clock() float64 {
+func (o Order) Clock() float64 {
 	if o.trimmed() {
 		return o.Start
 	}
@@ -121,7 +121,7 @@ func (o order) clock() float64 {
 }
 
 // graph writes the filter graph from the source's pictures to [v].
-func (o order) graph(p *plan, chain encode.Chain, v *media.VideoStream) (string, error) {
+func (o Order) graph(p *plan, chain encode.Chain, v *media.VideoStream) (string, error) {
 	var pick []graph.Filter
 	if part := o.Part; part != nil {
 		// Picked by the source's own ticks: no rounding can lose or add one.
@@ -186,7 +186,7 @@ func (o order) graph(p *plan, chain encode.Chain, v *media.VideoStream) (string,
 }
 
 // first is the first picture's timestamp as far as it is known.
-func (o order) first(v *media.VideoStream) int64 {
+func (o Order) first(v *media.VideoStream) int64 {
 	switch {
 	case v.Timing != nil:
 		return v.Timing.FirstPTS
@@ -198,7 +198,7 @@ func (o order) first(v *media.VideoStream) int64 {
 
 // pictures are the arguments of a slice. before says that a filter in front of
 // the choice of frames looks at the frame before.
-func (o order) pictures(p *plan, v *media.VideoStream, before bool) {
+func (o Order) pictures(p *plan, v *media.VideoStream, before bool) {
 	p.Output = "slice.mp4"
 	if t := v.TimeBase.Seconds(o.Part.Entry) - o.Info.StartTime; o.Part.Entry > o.first(v) && t > 0 {
 		// The demuxer goes to the last keyframe not behind this; a little more
@@ -222,7 +222,7 @@ func (o order) pictures(p *plan, v *media.VideoStream, before bool) {
 }
 
 // whole are the arguments of a run over everything.
-func (o order) whole(p *plan, v *media.VideoStream) {
+func (o Order) whole(p *plan, v *media.VideoStream) {
 	p.Length = o.Info.Duration
 	end := o.Info.Duration
 	if o.End != nil {
@@ -256,95 +256,8 @@ func (o order) whole(p *plan, v *media.VideoStream) {
 	}
 }
 
-// soundArgs map and encode every sound track.
-func (o order) soundArgs(p *plan) {
-	s := o.Params.Sound()
-	if !o.Info.HasAudio() || s.Codec == "none" {
-		p.Args = append(p.Args, "-an")
-		return
-	}
-	channels := 0
-	for _, a := range o.Info.Audio {
-		from := 0
-		if shift := encode.OpusShift(o.container(), o.OpusDelay); s.Codec == "copy" && a.Codec == "opus" && shift != 0 {
-			from, p.Again = 1+len(o.Extra), shift
-		}
-		p.Args = append(p.Args, "-map", itoa(from)+":"+itoa(a.Index))
-		channels = max(channels, a.Channels)
-	}
-	filters := s.Filters()
-	if c := o.container(); s.Codec == "opus" && (c == "mkv" || c == "webm") {
-		// Matroska's times include the codec's delay of 6.5 ms (RFC 7845 §4.2,
-		// Matroska CodecDelay); FFmpeg 5.1 writes the delay and forgets to add it.
-		filters = append([]string{"asetpts=PTS+0.0065/TB"}, filters...)
-	}
-	if len(filters) > 0 {
-		p.Args = append(p.Args, "-af", strings.Join(filters, ","))
-	}
-	p.Args = append(p.Args, s.Args(channels)...)
-}
-
-// sound is a slice of all sound tracks, whole length, in an mp4 file on the
-// source's time line.
-func (o order) sound() (*plan, error) {
-	if !o.Info.HasAudio() || o.Params.AudioCodec == "none" {
-		return nil, errs.New(errs.Invalid, "video", "there is no sound to render")
-	}
-	if err := o.copyable(); err != nil {
-		return nil, err
-	}
-	p := &plan{Copyts: true, Output: "sound.m4a", Length: o.Info.Duration}
-	p.Args = append(p.Args, "-vn", "-sn", "-dn")
-	o.soundArgs(p)
-	p.Args = append(p.Args, "-map_chapters", "-1", "-threads:a", itoa(max(o.Threads, 1)))
-	p.Args = append(p.Args, o.muxer(p)...)
-	return p, nil
-}
-
-// copyable refuses to copy sound the container does not take.
-func (o order) copyable() error {
-	if o.Params.AudioCodec != "copy" {
-		return nil
-	}
-	for _, codec := range soundCodecs(o.Info) {
-		if err := encode.CheckCopy(codec, o.Params.Format); err != nil {
-			return err
-		}
-	}
-	if o.Part != nil && soundMuxer("copy", o.Info) == "" {
-		return &errs.Error{Kind: errs.Unsupported, Op: "video", Field: "params.audio_codec", Msg: "this sound cannot be copied beside slices"}
-	}
-	return nil
-}
-
-func soundCodecs(info *media.Info) (all []string) {
-	for _, a := range info.Audio {
-		all = append(all, a.Codec)
-	}
-	return all
-}
-
-// subtitles keeps the tracks the container can carry, and the fonts of styled
-// ones.
-func (o order) subtitles(p *plan) {
-	kept := 0
-	for _, t := range o.Info.Other {
-		written := encode.Subtitle(t.Codec, o.Params.Format)
-		switch {
-		case t.Type == "subtitle" && written != "":
-			p.Args = append(p.Args, "-map", "0:"+itoa(t.Index), "-c:s:"+itoa(kept), written)
-			kept++
-		case t.Type == "attachment" && o.Params.Format == "mkv":
-			p.Args = append(p.Args, "-map", "0:"+itoa(t.Index), "-c:t", "copy")
-		}
-	}
-	if kept == 0 {
-		p.Args = append(p.Args, "-sn")
-	}
-}
-
 // muxer are the container's options and its name.
-func (o order) muxer(p *plan) []string {
+func (o Order) muxer(p *plan) []string {
 	format := o.container()
 	var args []string
 	switch {
@@ -371,18 +284,6 @@ func (o order) muxer(p *plan) []string {
 	return append(args, "-max_muxing_queue_size", "4096")
 }
 
-// soundMuxer is mp4 but for what only QuickTime names; empty where copied
-// tracks fit neither.
-func soundMuxer(codec string, info *media.Info) string {
-	switch codec {
-	case "pcm", "vorbis":
-		return "mov"
-	case "copy":
-		return encode.SoundSlice(soundCodecs(info))
-	}
-	return "mp4"
-}
-
 // indexed reports whether the source's container says where frames lie.
 func indexed(info *media.Info) bool {
 	switch info.Format {
@@ -401,8 +302,8 @@ func shifted(info *media.Info) bool {
 	return info.StartTime != 0
 }
 
-// render runs an order and makes its result.
-func (o order) render(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input, grants ...*fn.Input) (*fn.Result, error) {
+// Run runs an order and makes its result.
+func (o Order) Run(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input, grants ...*fn.Input) (*fn.Result, error) {
 	if o.Params.AudioCodec == "copy" && in.Data != nil {
 		o.OpusDelay = encode.OpusDelay(in.Data, in.Size)
 	}
@@ -410,11 +311,11 @@ func (o order) render(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Inp
 	if err != nil {
 		return nil, err
 	}
-	stats, frames, err := o.run(ctx, ff, call, in, p, grants)
+	stats, frames, err := o.once(ctx, ff, call, in, p, grants)
 	if err == nil && o.Part != nil && o.Part.Stream == fn.Pictures && frames != p.Frames && p.Seek != nil {
 		// The index named an entry that decoding could not start from.
 		p.Seek = nil
-		stats, frames, err = o.run(ctx, ff, call, in, p, grants)
+		stats, frames, err = o.once(ctx, ff, call, in, p, grants)
 	}
 	if err != nil {
 		return nil, err
@@ -434,7 +335,7 @@ func (o order) render(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Inp
 		InputDuration: p.Length, OutputDuration: p.Length}}, nil
 }
 
-func (o order) run(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input, p *plan, grants []*fn.Input) (ffmpeg.Stats, int64, error) {
+func (o Order) once(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input, p *plan, grants []*fn.Input) (ffmpeg.Stats, int64, error) {
 	args, err := o.argv(p, source.Open(in), filepath.Join(call.Dir, p.Output))
 	if err != nil {
 		return ffmpeg.Stats{}, 0, err
@@ -455,7 +356,7 @@ func (o order) run(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input,
 }
 
 // argv is the whole command line behind ffmpeg's global flags.
-func (o order) argv(p *plan, in ffmpeg.Input, output string) ([]string, error) {
+func (o Order) argv(p *plan, in ffmpeg.Input, output string) ([]string, error) {
 	var args []string
 	if p.Copyts {
 		args = append(args, "-copyts")
@@ -480,8 +381,30 @@ func (o order) argv(p *plan, in ffmpeg.Input, output string) ([]string, error) {
 	return append(append(args, p.Args...), "file:"+output), nil
 }
 
-// assembly is how slices of o become one file.
-func assembly(p *encode.Params, info *media.Info) fn.Assembly {
+// Facts are what the plans read: the container's, and ffprobe's where pixel
+// format, field order or colours are only known by decoding.
+func Facts(ctx fn.Context, ff *ffmpeg.Tool, in *fn.Input) (*media.Info, error) {
+	info, err := source.Facts(ctx, ff, nil, in, source.Want{})
+	if err != nil {
+		return nil, err
+	}
+	if v := info.MainVideo(); v != nil && (v.PixelFormat == "" || v.FieldOrder == "" || !v.TimeBase.Known()) {
+		return source.Facts(ctx, ff, nil, in, source.Want{Probe: true})
+	}
+	return info, nil
+}
+
+// Argv is the command line behind FFmpeg's global flags that writes into dir.
+func (o Order) Argv(in ffmpeg.Input, dir string) ([]string, error) {
+	p, err := o.plan()
+	if err != nil {
+		return nil, err
+	}
+	return o.argv(p, in, filepath.Join(dir, p.Output))
+}
+
+// Assembly is how slices of o become one file.
+func Assembly(p *encode.Params, info *media.Info) fn.Assembly {
 	p.Normalize()
 	a := fn.Assembly{Container: p.Format, Sound: p.AudioCodec != "none", FrameRate: p.Rate(),
 		DropTags: p.Metadata == "strip", DropSubtitles: p.Subtitles != "keep"}
@@ -504,8 +427,8 @@ func assembly(p *encode.Params, info *media.Info) fn.Assembly {
 	return a
 }
 
-// price: decoding and filtering cost about a tenth of encoding at medium.
-func price(p *encode.Params, inputs []*media.Info) fn.Price {
+// Price is that of an encode: decoding and filtering cost about a tenth of encoding at medium.
+func Price(p *encode.Params, inputs []*media.Info) fn.Price {
 	p.Normalize()
 	price := fn.Price{CPUSeconds: 60, Memory: 1 << 30, Cores: 8, Class: p.Codec + " " + p.Preset}
 	if len(inputs) == 0 || inputs[0] == nil || inputs[0].MainVideo() == nil {
