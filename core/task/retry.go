@@ -1,6 +1,7 @@
 package task
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -30,6 +31,11 @@ func (l Limits) Fail(w Work, fault *Fault, now time.Time) Work {
 	// Nobody asked for this work to stop (that is Work.Cancel), so a function
 	// that says it was canceled was disturbed: it is tried again.
 	again := fault.Kind.Retryable() || fault.Kind == errs.Canceled
+	if again && w.Failures >= limit {
+		given := *fault
+		given.Message = fmt.Sprintf("%s; given up after %d failures", fault.Message, w.Failures)
+		w.Error = &given
+	}
 	if !again || w.Failures >= limit {
 		return w.end(Failed, now)
 	}
