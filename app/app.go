@@ -118,7 +118,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.closer(p.blobs.Close)
-	p.place = task.Place{Cloud: p.blobs.Default(), Results: "results", Segments: "segments"}
+	p.place = task.Place{Cloud: p.blobs.Default(), Results: "results", Segments: "segments", Arriving: "arriving"}
 	if p.egress, err = egress.New(egress.Config{Allow: a.cfg.EgressAllow}); err != nil {
 		return err
 	}

@@ -39,7 +39,8 @@ type Config struct {
 	GPU    int      `name:"gpu" help:"Cards the worker has."`
 	Engine string   `name:"engine" help:"Path of mediafn-engine. Default: beside this binary, then in PATH."`
 
-	Submissions int `name:"submissions" default:"1024" help:"Submissions a gateway checks and stores at once; more are busy."`
+	Submissions int           `name:"submissions" default:"1024" help:"Submissions a gateway checks and stores at once; more are busy."`
+	UploadLife  time.Duration `name:"upload-life" default:"24h" help:"An upload that nothing is added to for so long expires."`
 
 	Lease time.Duration `name:"lease" default:"15s" help:"Life of a grant between renewals."`
 	Tick  time.Duration `name:"tick" default:"1s" help:"Time between two looks of the reaper."`
@@ -152,6 +153,9 @@ func (c *Config) validate() error {
 	}
 	if c.Tick < 10*time.Millisecond || c.Tick > time.Minute {
 		fault("tick", "%s is not 10ms–1m", c.Tick)
+	}
+	if c.UploadLife < 0 {
+		fault("upload-life", "is negative")
 	}
 	if c.Grace < 0 {
 		fault("grace", "is negative")

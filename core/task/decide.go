@@ -52,6 +52,7 @@ type Place struct {
 	Cloud    string
 	Results  string // bucket of what the caller gets
 	Segments string // bucket of what only the flow needs
+	Arriving string // bucket of the pieces of uploads
 }
 
 // Decide returns what follows from v at time now. It is pure: the same view

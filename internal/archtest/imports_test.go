@@ -33,6 +33,7 @@ var lattice = []struct {
 	{"roles/worker", []string{"core/", "api", "ports/queue", "exec", "internal/span", "roles/worker/load"}},
 	{"roles/worker/load", []string{"core/"}},
 	{"roles/gateway", []string{"core/", "api", "ports/", "exec", "roles/gateway", "internal/span"}},
+	{"roles/gateway/tus", []string{"core/", "api", "ports/", "tools/container/front"}},
 	{"roles/controller", []string{"core/", "api", "ports/", "roles/controller", "internal/span"}},
 	{"roles/results", []string{"core/", "api", "ports/", "roles/results", "internal/span"}},
 	{"app", []string{"core/", "tools/", "ports/", "functions/", "flows", "exec", "roles/", "api", "app/", "internal/failpoint", "internal/span"}},

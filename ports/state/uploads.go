@@ -44,9 +44,10 @@ func (s *Store) AdvanceUpload(ctx context.Context, was, now Upload, pieces ...me
 	return s.write(ctx, "state.upload", func(x *tx) {
 		x.about = was.ID
 		x.exec(onlyOne("upload %s has gone on in between", was.ID),
-			`UPDATE uploads SET size = ?, arrived = ?, state = ?, index_at = ?, why = ?, whole_at = ?, touched_at = ?
+			`UPDATE uploads SET size = ?, arrived = ?, state = ?, index_at = ?, why = ?, expires_at = ?, whole_at = ?, touched_at = ?
  WHERE id = ? AND arrived = ? AND size = ? AND state = 'open'`,
-			now.Size, now.Arrived, string(now.State), now.Index, now.Why, ms(now.WholeAt), ms(now.TouchedAt), was.ID, was.Arrived, was.Size)
+			now.Size, now.Arrived, string(now.State), now.Index, now.Why, ms(now.ExpiresAt), ms(now.WholeAt), ms(now.TouchedAt),
+			was.ID, was.Arrived, was.Size)
 		for _, p := range pieces {
 			x.exec(nil, `INSERT INTO upload_pieces (upload_id, begins, size, object) VALUES (?,?,?,?)`, was.ID, p.Start, p.Size, p.Key)
 		}
@@ -63,14 +64,14 @@ func (s *Store) TouchUpload(ctx context.Context, id string) error {
 	})
 }
 
-// EndUpload turns an upload that is in state was into one that is done or gone.
-// Conflict: it is in another state.
-func (s *Store) EndUpload(ctx context.Context, id string, was, now task.UploadState, why string) error {
+// EndUpload turns an upload into one that is done or gone, if it is still as was
+// says. Conflict: it has gone on, or ended.
+func (s *Store) EndUpload(ctx context.Context, was Upload, now task.UploadState, why string) error {
 	return s.write(ctx, "state.upload", func(x *tx) {
-		x.about = id
-		x.exec(onlyOne("upload %s has gone on in between", id),
-			`UPDATE uploads SET state = ?, why = CASE WHEN ? = '' THEN why ELSE ? END, touched_at = ? WHERE id = ? AND state = ?`,
-			string(now), why, why, ms(s.Now()), id, string(was))
+		x.about = was.ID
+		x.exec(onlyOne("upload %s has gone on in between", was.ID),
+			`UPDATE uploads SET state = ?, why = CASE WHEN ? = '' THEN why ELSE ? END, touched_at = ? WHERE id = ? AND state = ? AND arrived = ?`,
+			string(now), why, why, ms(s.Now()), was.ID, string(was.State), was.Arrived)
 	})
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/mediafn/mediafn/ports/cache"
 	"github.com/mediafn/mediafn/ports/queue"
 	"github.com/mediafn/mediafn/ports/state"
+	"github.com/mediafn/mediafn/roles/gateway/tus"
 )
 
 // Config sets the gateway's limits.
@@ -39,6 +40,7 @@ type Config struct {
 	Waits     int           // requests that wait for their task at once; more are Busy
 	// StuckAfter is how long a task may be overdue before it is listed as stuck.
 	StuckAfter time.Duration
+	Uploads    tus.Config
 	Tenants    []Tenant // empty = one tenant, "default", without keys
 }
 
@@ -46,7 +48,7 @@ type Config struct {
 func Default(name string) Config {
 	return Config{
 		Name: name, MaxBody: 1 << 20, MaxObject: 64 << 30, MaxWait: 5 * time.Minute, FactsTime: time.Minute, Probes: 16, Streams: 1024, Poll: 2 * time.Second,
-		InFlight: 1024, Waits: 16384, StuckAfter: time.Minute,
+		InFlight: 1024, Waits: 16384, StuckAfter: time.Minute, Uploads: tus.Default(name),
 	}
 }
 
@@ -74,6 +76,7 @@ type Gateway struct {
 	cfg     Config
 	parts   Parts
 	handler http.Handler
+	uploads *tus.Handler
 	streams chan struct{}
 	probes  chan struct{}
 	taking  chan struct{} // submissions
@@ -97,6 +100,10 @@ func New(cfg Config, parts Parts) *Gateway {
 		cfg: cfg, parts: parts, streams: make(chan struct{}, cfg.Streams), probes: make(chan struct{}, max(cfg.Probes, 1)), closing: make(chan struct{}),
 		taking: make(chan struct{}, max(cfg.InFlight, 1)), waits: make(chan struct{}, max(cfg.Waits, 1)), waiting: map[string][]waiter{},
 	}
+	cfg.Uploads.Most = min(cfg.Uploads.Most, cfg.MaxObject)
+	g.uploads = tus.New(cfg.Uploads, tus.Parts{
+		Store: parts.Store, Queue: parts.Queue, Blobs: parts.Blobs, Bucket: parts.Place.Arriving, May: g.mayUse, Log: parts.Log, Reached: parts.Reached,
+	})
 	g.handler = g.routes()
 	return g
 }
@@ -121,6 +128,9 @@ func (g *Gateway) routes() http.Handler {
 		"GET /v1/objects/{bucket}/{key...}":    g.getObject, // HEAD too
 		"DELETE /v1/objects/{bucket}/{key...}": g.deleteObject,
 	} {
+		mux.Handle(pattern, g.seen(pattern, g.wrap(h)))
+	}
+	for pattern, h := range g.uploads.Routes() {
 		mux.Handle(pattern, g.seen(pattern, g.wrap(h)))
 	}
 	for pattern, h := range g.adminRoutes() {
@@ -187,6 +197,11 @@ func (g *Gateway) Run(ctx context.Context, listener net.Listener) error {
 		Handler: g, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(g.parts.Log.Handler(), slog.LevelDebug),
 	}
+	tended, stop := context.WithCancel(ctx)
+	var tending sync.WaitGroup
+	tending.Go(func() { g.uploads.Run(tended) })
+	defer tending.Wait()
+	defer stop()
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {

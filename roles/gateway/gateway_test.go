@@ -42,7 +42,15 @@ type rig struct {
 	queue *queue.Queue
 	blobs *blob.Stores
 	g     *gateway.Gateway
+	made  gateway.Parts
 	key   string
+}
+
+// parts are those of another gateway on the same database, queue and store.
+func (r *rig) parts() gateway.Parts {
+	p := r.made
+	p.Blobs = r.blobs
+	return p
 }
 
 const single = `{name: single, modules: [{module_name: R, status: init, next_status: done, components: [
@@ -94,9 +102,10 @@ func newRigWith(t *testing.T, more func(*rig, *gateway.Parts), change ...func(*g
 	r := &rig{t: t, store: store, queue: q, blobs: stores}
 	parts := gateway.Parts{
 		Store: store, Queue: q, Blobs: stores, Functions: menu, Flows: flow.NewBook(plan), Log: slog.New(slog.DiscardHandler),
-		Place: task.Place{Cloud: "main", Results: "results", Segments: "segments"},
+		Place: task.Place{Cloud: "main", Results: "results", Segments: "segments", Arriving: "arriving"},
 	}
 	more(r, &parts)
+	r.made = parts
 	r.g = gateway.New(cfg, parts)
 	return r
 }

@@ -61,6 +61,10 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 
 func writeError(w http.ResponseWriter, log *slog.Logger, err error, msgID string) {
 	p := api.ProblemOf(err, msgID)
+	var own interface{ HTTPStatus() int } // of a protocol that has its own
+	if errors.As(err, &own) {
+		p.Status = own.HTTPStatus()
+	}
 	if p.Status >= 500 || (p.Status == http.StatusForbidden && errs.Plain(err) == "") {
 		log.Error("request failed", "err", err)
 	}

@@ -194,10 +194,12 @@ func (g *Gateway) checkRef(ctx context.Context, tenant, field string, ref *media
 	switch {
 	case !input && ref.URL != "":
 		return errs.InField(field+".url", "results go to a bucket, not to a URL")
-	case ref.URL != "" && (ref.Bucket != "" || ref.Key != "" || ref.Cloud != ""):
+	case ref.URL != "" && (ref.Bucket != "" || ref.Key != "" || ref.Cloud != "" || ref.Upload != ""):
 		return errs.InField(field, "must be either url or cloud, bucket and key")
 	case ref.URL != "":
 		return checkURL(field+".url", ref.URL)
+	case ref.Upload != "":
+		return g.checkUpload(ctx, tenant, field, ref, input)
 	case ref.Bucket == "" && ref.Key == "":
 		return errs.InField(field, "is empty: give url, or bucket and key")
 	}
@@ -223,6 +225,28 @@ func (g *Gateway) checkRef(ctx context.Context, tenant, field string, ref *media
 		return nil
 	}
 	return g.mayUse(tenant, field+".bucket", *ref)
+}
+
+// checkUpload checks an upload that is named as an input, and fills in where its
+// object is, or will be.
+func (g *Gateway) checkUpload(ctx context.Context, tenant, field string, ref *media.Ref, input bool) error {
+	field += ".upload"
+	if !input || ref.Bucket != "" || ref.Key != "" || ref.Cloud != "" {
+		return errs.InField(field, "stands alone, and for an input")
+	}
+	all, err := g.parts.Store.Uploads(ctx, ref.Upload)
+	switch {
+	case err != nil:
+		return err
+	case len(all) == 0 || all[0].Tenant != tenant:
+		return errs.InField(field, "there is no such upload; one that was done a while ago is named by its object")
+	case all[0].Concat == "partial":
+		return errs.InField(field, "is a part; name the upload made of it")
+	case all[0].State == task.UploadGone:
+		return errs.InField(field, "is over: %s", all[0].Why)
+	}
+	ref.Cloud, ref.Bucket, ref.Key = all[0].Place.Cloud, all[0].Place.Bucket, all[0].Place.Key
+	return nil
 }
 
 func checkURL(field, raw string) error {

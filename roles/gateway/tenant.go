@@ -66,7 +66,7 @@ func (g *Gateway) tenant(r *http.Request) (string, error) {
 // mayUse checks that a tenant may touch a bucket. The platform's own buckets
 // are nobody's: results are reached through the task they belong to.
 func (g *Gateway) mayUse(tenant, field string, ref media.Ref) error {
-	own := ref.Bucket == g.parts.Place.Results || ref.Bucket == g.parts.Place.Segments
+	own := ref.Bucket == g.parts.Place.Results || ref.Bucket == g.parts.Place.Segments || ref.Bucket == g.parts.Place.Arriving
 	allowed := !own
 	for _, t := range g.cfg.Tenants {
 		if t.Name == tenant && len(t.Buckets) > 0 {

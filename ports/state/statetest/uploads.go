@@ -85,10 +85,10 @@ func testUploads(t *testing.T, b *bench) {
 	if named, err := b.PieceNamed(t.Context(), pieces[1].Key); !named || err != nil {
 		t.Errorf("named %v, %v", named, err)
 	}
-	if err := b.EndUpload(t.Context(), u.ID, task.UploadWhole, task.UploadDone, ""); err != nil {
+	if err := b.EndUpload(t.Context(), u, task.UploadDone, ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.EndUpload(t.Context(), u.ID, task.UploadOpen, task.UploadGone, "expired"); !errs.Is(err, errs.Conflict) {
+	if err := b.EndUpload(t.Context(), u, task.UploadGone, "expired"); !errs.Is(err, errs.Conflict) {
 		t.Errorf("done and gone: %v", err)
 	}
 	if got := b.one(u.ID); got.State != task.UploadDone || got.Why != "in front" {
@@ -154,7 +154,7 @@ func testUploadTasks(t *testing.T, b *bench) {
 	if err := b.arrive(&u, 4); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.EndUpload(t.Context(), u.ID, task.UploadWhole, task.UploadDone, ""); err != nil {
+	if err := b.EndUpload(t.Context(), u, task.UploadDone, ""); err != nil {
 		t.Fatal(err)
 	}
 	past := epoch
@@ -195,7 +195,7 @@ func testUploadsUntended(t *testing.T, b *bench) {
 	if err := b.CreateUpload(t.Context(), late); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{b.arrive(&whole, 4), b.arrive(&gone, 2), b.EndUpload(t.Context(), gone.ID, task.UploadOpen, task.UploadGone, "ended")} {
+	for _, err := range []error{b.arrive(&whole, 4), b.arrive(&gone, 2), b.EndUpload(t.Context(), gone, task.UploadGone, "ended")} {
 		if err != nil {
 			t.Fatal(err)
 		}
