@@ -171,10 +171,16 @@ type Assembly struct {
 	// to one, and then processed.
 	Reduce bool `json:"reduce,omitempty"`
 	// Renditions are the files every slice gives, one each, in this order; none
-	// means one file as described here.
+	// means one file as described here. The first carries the sound.
 	Renditions []Rendition `json:"renditions,omitempty"`
-	// Package is what is made of the merged renditions: hls, dash, or nothing.
-	Package string `json:"package,omitempty"`
+	// Package is what is made of the merged renditions; nil = they are the result.
+	Package *Packaging `json:"package,omitempty"`
+	// KeySeconds promises a keyframe at the first picture at or behind every
+	// multiple of so many seconds, counted from the first picture; 0 = none.
+	KeySeconds float64 `json:"key_seconds,omitempty"`
+	// Filled says that the sound begins with the first picture and ends with the
+	// last, silence where the source has none.
+	Filled bool `json:"filled,omitempty"`
 	// DropTags and DropSubtitles leave out of the merged file what would be
 	// taken over from the source: titles, dates and chapters; subtitle tracks
 	// and their fonts.
@@ -195,6 +201,19 @@ type Rendition struct {
 	SDR     bool         `json:"sdr,omitempty"`
 	MaxRate int64        `json:"max_rate,omitempty"`
 	BufSize int64        `json:"buf_size,omitempty"`
+}
+
+// Packaging is how renditions are packaged for streaming. Its segments begin
+// at keyframes of Assembly.KeySeconds.
+type Packaging struct {
+	HLS  bool `json:"hls,omitempty"`
+	DASH bool `json:"dash,omitempty"`
+	// Files makes a file of every segment; else each track is one file, and
+	// segments are ranges of it.
+	Files bool `json:"files,omitempty"`
+	// Languages name the sound tracks in order (RFC 5646); what is missing or
+	// empty is as the source says.
+	Languages []string `json:"languages,omitempty"`
 }
 
 // Assign distributes n input files over the slots, in order. The result has

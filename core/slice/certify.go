@@ -1,6 +1,8 @@
 package slice
 
 import (
+	"strings"
+
 	"github.com/mediafn/mediafn/core/media"
 )
 
@@ -53,6 +55,9 @@ type Shift struct {
 
 // Check is one line of a certificate.
 type Check struct {
+	// Rendition is the file that was looked at, if there are several.
+	Rendition string `json:"rendition,omitempty"`
+
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
 	Want   string `json:"want"`
@@ -62,6 +67,8 @@ type Check struct {
 
 // JointReport is one joint as found.
 type JointReport struct {
+	Rendition string `json:"rendition,omitempty"`
+
 	Order int     `json:"order"` // of the slice that begins here
 	Frame int64   `json:"frame"`
 	Time  float64 `json:"time"` // seconds
@@ -80,10 +87,20 @@ func (c *Certificate) Failed() []string {
 	var names []string
 	for _, k := range c.Checks {
 		if !k.OK {
-			names = append(names, k.Name)
+			names = append(names, strings.TrimPrefix(k.Rendition+" "+k.Name, " "))
 		}
 	}
 	return names
+}
+
+// Together is the certificate of several files: all of their checks and joints.
+func Together(all []Certificate) Certificate {
+	c := Certificate{OK: len(all) > 0, Joints: []JointReport{}}
+	for _, one := range all {
+		c.OK = c.OK && one.OK
+		c.Checks, c.Joints = append(c.Checks, one.Checks...), append(c.Joints, one.Joints...)
+	}
+	return c
 }
 
 // Certify compares a result with its promise. Every check is always present,
@@ -91,6 +108,7 @@ func (c *Certificate) Failed() []string {
 func Certify(p Promise, m Measured) Certificate {
 	c := Certificate{OK: true, Joints: []JointReport{}}
 	add := func(k Check) {
+		k.Rendition = p.Rendition
 		c.Checks = append(c.Checks, k)
 		c.OK = c.OK && k.OK
 	}
@@ -106,12 +124,12 @@ func Certify(p Promise, m Measured) Certificate {
 	j.within = tolerance(p, v.TimeBase)
 	for _, check := range []func() Check{
 		j.streams, j.frameCount, j.firstPTS, j.lastPTS, j.dtsRising, j.frameTimes, j.duration, j.audioSamples, j.audioOffset,
-		j.colorTags, j.hdr, j.orientation, j.displaySize, j.parameterSets, j.entries, j.order, j.vbv,
+		j.colorTags, j.hdr, j.orientation, j.displaySize, j.parameterSets, j.entries, j.keyframes, j.order, j.vbv,
 	} {
 		add(check())
 	}
 	for i, joint := range p.Joints {
-		r := JointReport{Order: i + 1, Frame: joint.Frame, Time: p.TimeBase.Seconds(joint.PTS)}
+		r := JointReport{Rendition: p.Rendition, Order: i + 1, Frame: joint.Frame, Time: p.TimeBase.Seconds(joint.PTS)}
 		if i < len(m.Seams) {
 			r.Seam = m.Seams[i]
 		}

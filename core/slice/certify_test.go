@@ -89,7 +89,7 @@ func TestCertificateFindsEachFault(t *testing.T) {
 		p, m := perfect()
 		f.change(&p, &m, &m.Result.Video[0])
 		c := slice.Certify(p, m)
-		if got := c.Failed(); !slices.Equal(got, f.want) || c.OK != (f.want == nil) || len(c.Checks) != 17 || len(c.Joints) != len(p.Joints) {
+		if got := c.Failed(); !slices.Equal(got, f.want) || c.OK != (f.want == nil) || len(c.Checks) != 18 || len(c.Joints) != len(p.Joints) {
 			t.Errorf("%s: %v, want %v: %+v", f.name, got, f.want, c.Checks)
 		}
 	}

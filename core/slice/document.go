@@ -22,7 +22,8 @@ type Plan struct {
 	Reduction  *fn.Part    `json:"reduction,omitempty"`
 	Assembly   fn.Assembly `json:"assembly"`
 	Prediction Prediction  `json:"prediction"`
-	Promise    *Promise    `json:"promise"` // null unless sliced
+	Packaged   bool        `json:"packaged"` // the merged renditions are packaged
+	Promise    *Promise    `json:"promise"`  // null unless sliced
 }
 
 // Document decides and writes the decision down.
@@ -40,9 +41,37 @@ func Document(r Request) Plan {
 	if r.Assembly.Reduce {
 		p.Reduced, p.Analyses, p.Reduction = true, analyses(p.Segments), &fn.Part{Stream: fn.Pictures, Of: len(p.Segments), Pass: fn.Reduce, Share: reduceShare}
 	}
+	p.Packaged = r.Assembly.Package != nil
 	promise := PromiseOf(r.Source, d.Parts, r.Assembly)
 	p.Promise = &promise
 	return p
+}
+
+// Promises are what the merged files are held to, one a file: of every
+// rendition, or of the only one.
+func (p *Plan) Promises() []Promise {
+	switch {
+	case p.Promise == nil:
+		return nil
+	case len(p.Assembly.Renditions) == 0:
+		return []Promise{*p.Promise}
+	}
+	all := make([]Promise, 0, len(p.Assembly.Renditions))
+	for i, r := range p.Assembly.Renditions {
+		one := *p.Promise
+		one.Rendition, one.Width, one.Height, one.MaxRate, one.BufSize = r.Name, r.Width, r.Height, r.MaxRate, r.BufSize
+		if r.Color != nil {
+			one.Color = *r.Color
+		}
+		if r.SDR {
+			one.HDR = nil
+		}
+		if i > 0 {
+			one.Sound = []Track{}
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 // What the passes of a reducible call cost, as shares of its price.

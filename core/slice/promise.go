@@ -10,6 +10,7 @@ import (
 // Promise is what the profile of the source says the merged result must be
 // like. Ticks are of TimeBase, the source's; frame numbers are the result's.
 type Promise struct {
+	Rendition string         `json:"rendition,omitempty"` // which of several; empty = the only one
 	Container string         `json:"container"`
 	TimeBase  media.Rational `json:"time_base"`
 	Scale     int64          `json:"time_scale"` // ticks per second the slices are written with
@@ -27,6 +28,8 @@ type Promise struct {
 	Upright   string         `json:"upright,omitempty"` // portrait | landscape, as displayed; empty = square
 	MaxRate   int64          `json:"max_rate,omitempty"`
 	BufSize   int64          `json:"buf_size,omitempty"`
+	// KeySeconds is that of fn.Assembly.
+	KeySeconds float64 `json:"key_seconds,omitempty"`
 }
 
 // Joint is the first frame of a slice.
@@ -55,6 +58,7 @@ func PromiseOf(source *media.Info, parts []fn.Part, a fn.Assembly) Promise {
 		FirstPTS: first.Start, LastPTS: v.Timing.LastPTS, EndPTS: last.End,
 		Joints: []Joint{}, Sound: []Track{}, Color: v.Color, HDR: v.HDR,
 		Width: a.Width, Height: a.Height, Upright: upright(v.DisplaySize()), MaxRate: a.MaxRate, BufSize: a.BufSize,
+		KeySeconds: a.KeySeconds,
 	}
 	for i, part := range parts {
 		if i > 0 {
@@ -78,6 +82,9 @@ func PromiseOf(source *media.Info, parts []fn.Part, a fn.Assembly) Promise {
 			t := Track{Offset: s.StartTime - v.TimeBase.Seconds(p.FirstPTS), Duration: s.Duration, Frame: codedFrame(s)}
 			if s.Samples > 0 && s.SampleRate > 0 {
 				t.Duration = float64(s.Samples) / float64(s.SampleRate)
+			}
+			if a.Filled {
+				t.Offset, t.Duration = 0, v.TimeBase.Seconds(p.EndPTS-p.FirstPTS)
 			}
 			p.Sound = append(p.Sound, t)
 		}

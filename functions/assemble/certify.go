@@ -22,9 +22,9 @@ var certifySpec = fn.Spec{
 	Summary: "Prove that a merged file is what the source's profile promised",
 	Doc: "Reads the tables of result and source, the bitstream at every joint and the pictures at slice starts, and compares: streams, frame count, first and last " +
 		"timestamp, decode order, every frame's time, duration, sound length and offset, colour tags, HDR data, orientation, size, parameter sets, an IDR at each joint, " +
-		"the order of the slices, VBV where one was asked for. The certificate is the facts object; one that does not hold has ok = false and is no error.",
+		"keyframes where they were promised, the order of the slices, VBV where one was asked for. Of several renditions each is held to all of it. The certificate is the facts object; one that does not hold has ok = false and is no error.",
 	Inputs: []fn.Slot{
-		{Name: "result", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "the merged file"},
+		{Name: "result", Kinds: []media.Kind{media.Video}, Min: 1, Help: "the merged file, or those of all renditions"},
 		{Name: "source", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "what was sliced"},
 		{Name: "plan", Kinds: []media.Kind{media.Text}, Min: 1, Max: 1, Help: "the facts of slice.plan"},
 	},
@@ -60,35 +60,54 @@ func runCertify(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *certifyParams
 	if plan.Promise == nil {
 		return nil, errs.New(errs.Internal, "assemble", "the plan promises nothing: it does not slice")
 	}
-	m, err := measure(ctx, ff, call, &plan)
-	if err != nil {
-		return nil, err
+	files, promises := call.All("result"), plan.Promises()
+	if len(files) != len(promises) {
+		return nil, errs.New(errs.Internal, "assemble", "%d files where %d were promised", len(files), len(promises))
 	}
-	call.Report(fn.Progress{Done: 0.5})
-	if err := compare(ctx, ff, call, p, &plan, m); err != nil {
-		return nil, err
+	var all []slice.Certificate
+	for i := range files {
+		part := func(done float64) { call.Report(fn.Progress{Done: (float64(i) + done) / float64(len(files))}) }
+		tr := trial{ff: ff, call: call, plan: &plan, result: files[i], promise: &promises[i]}
+		m, err := tr.measure(ctx)
+		if err != nil {
+			return nil, err
+		}
+		part(0.5)
+		if err := tr.compare(ctx, p, m); err != nil {
+			return nil, err
+		}
+		all = append(all, slice.Certify(promises[i], *m))
+		part(1)
 	}
-	raw, err := json.Marshal(slice.Certify(*plan.Promise, *m))
+	raw, err := json.Marshal(slice.Together(all))
 	if err != nil {
 		return nil, errs.New(errs.Internal, "assemble", "encode certificate: %w", err)
 	}
-	call.Report(fn.Progress{Done: 1})
 	return &fn.Result{Facts: raw, Usage: fn.Usage{WallSeconds: time.Since(began).Seconds()}}, nil
+}
+
+// trial is one file beside what it is held to.
+type trial struct {
+	ff      *ffmpeg.Tool
+	call    *fn.Call
+	plan    *slice.Plan
+	result  *fn.Input
+	promise *slice.Promise
 }
 
 // compare looks at pictures and listens to the sound, side by side. What cannot
 // be decoded here was not compared; tables and timestamps still count.
-func compare(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *certifyParams, plan *slice.Plan, m *slice.Measured) error {
+func (tr trial) compare(ctx fn.Context, p *certifyParams, m *slice.Measured) error {
 	g, ctx := errgroup.WithContext(ctx)
-	if p.Pictures && int64(len(m.Result.MainVideo().FrameList)) == plan.Promise.Frames {
+	if p.Pictures && int64(len(m.Result.MainVideo().FrameList)) == tr.promise.Frames {
 		g.Go(func() (err error) {
-			m.Order, err = compareOrder(ctx, ff, call, plan)
+			m.Order, err = tr.compareOrder(ctx)
 			return undecodable(err)
 		})
 	}
 	if p.Sound {
 		g.Go(func() (err error) {
-			m.Sound, err = compareSound(ctx, ff, call, plan.Promise, len(m.Result.Audio))
+			m.Sound, err = tr.compareSound(ctx, len(m.Result.Audio))
 			return undecodable(err)
 		})
 	}
@@ -103,8 +122,8 @@ func undecodable(err error) error {
 }
 
 // measure reads result and source as far as the promise speaks of them.
-func measure(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, plan *slice.Plan) (*slice.Measured, error) {
-	in, p := call.In("result"), plan.Promise
+func (tr trial) measure(ctx fn.Context) (*slice.Measured, error) {
+	in, p, ff := tr.result, tr.promise, tr.ff
 	info, err := source.Facts(ctx, ff, nil, in, source.Want{Frames: true})
 	if err != nil {
 		return nil, errs.Wrap("result", err)
@@ -134,7 +153,7 @@ func measure(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, plan *slice.Plan) (
 	if p.Rate.Known() {
 		return m, nil
 	}
-	from, err := source.Facts(ctx, ff, nil, call.In("source"), source.Want{Frames: true})
+	from, err := source.Facts(ctx, ff, nil, tr.call.In("source"), source.Want{Frames: true})
 	if err != nil {
 		return nil, errs.Wrap("source", err)
 	}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -23,14 +25,15 @@ var mergeSpec = fn.Spec{
 	Summary: "Merge processed slices and the sound into one file",
 	Doc: "Joins the slices' pictures in order by copying, at the times the plan promises — never at measured ones, which drift — and muxes the sound, " +
 		"the source's tags, chapters and subtitles in the same pass. The first timestamp is that of the source. " +
-		"Slices whose parameter sets differ are joined all the same, with the sets repeated in the stream; the certificate tells.",
+		"Slices whose parameter sets differ are joined all the same, with the sets repeated in the stream; the certificate tells. " +
+		"Where every slice gives several renditions, each becomes a file, and the sound goes into the first.",
 	Inputs: []fn.Slot{
-		{Name: "slices", Kinds: []media.Kind{media.Video}, Min: 1, Help: "the slices, in order"},
+		{Name: "slices", Kinds: []media.Kind{media.Video}, Min: 1, Help: "the slices, in order, all renditions of each"},
 		{Name: "sound", Kinds: []media.Kind{media.Audio, media.Video}, Max: 1, Help: "all sound, on the source's time line"},
 		{Name: "source", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "tags, chapters and subtitles are taken from it"},
 		{Name: "plan", Kinds: []media.Kind{media.Text}, Min: 1, Max: 1, Help: "the facts of slice.plan"},
 	},
-	Outputs: []fn.Slot{{Name: "video", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "the whole"}},
+	Outputs: []fn.Slot{{Name: "video", Kinds: []media.Kind{media.Video}, Min: 1, Help: "the whole, of each rendition"}},
 	Purity:  fn.Equivalent,
 	Timeout: fn.Timeout{Base: 2 * time.Minute, Factor: 20},
 	Hidden:  true,
@@ -82,54 +85,104 @@ func runMerge(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call) (*fn.Result, error
 	if err := call.Document("plan", &plan); err != nil {
 		return nil, err
 	}
-	slices := call.All("slices")
-	if !plan.Sliced || plan.Promise == nil || len(slices) != len(plan.Segments) {
-		return nil, errs.New(errs.Internal, "assemble", "%d slices for a plan of %d", len(slices), len(plan.Segments))
+	names := make([]string, max(len(plan.Assembly.Renditions), 1))
+	for i, r := range plan.Assembly.Renditions {
+		names[i] = r.Name
+	}
+	all := call.All("slices")
+	if !plan.Sliced || plan.Promise == nil || len(all) != len(plan.Segments)*len(names) {
+		return nil, errs.New(errs.Internal, "assemble", "%d slices for a plan of %d in %d rendition(s)", len(all), len(plan.Segments), len(names))
 	}
 	if plan.HasSound && call.In("sound") == nil {
 		return nil, errs.New(errs.Internal, "assemble", "the plan has sound and none was given")
-	}
-	out, err := fileOf(plan.Assembly.Container)
-	if err != nil {
-		return nil, err
 	}
 	info, err := source.Facts(ctx, ff, nil, call.In("source"), source.Want{})
 	if err != nil {
 		return nil, errs.Wrap("source", err)
 	}
-	equal, rotation, err := sameSets(ctx, ff, slices)
-	if err != nil {
-		return nil, err
+	facts := MergeFacts{Slices: len(plan.Segments), Container: plan.Assembly.Container, ParameterSets: "equal", LeftOut: []string{}, Warnings: []string{}}
+	res := &fn.Result{}
+	for i, name := range names {
+		j := joining{ff: ff, call: call, plan: &plan, info: info, name: name, share: 1 / float64(len(names)), done: float64(i) / float64(len(names))}
+		for n := i; n < len(all); n += len(names) {
+			j.slices = append(j.slices, all[n])
+		}
+		if i == 0 {
+			j.sound = call.In("sound")
+		}
+		out, usage, err := j.run(ctx, &facts)
+		if err != nil {
+			return nil, errs.Wrap(strings.TrimSpace("merge "+name), err)
+		}
+		res.Outputs, res.Usage = append(res.Outputs, out), res.Usage.Add(usage)
 	}
-	facts := MergeFacts{Slices: len(slices), Container: plan.Assembly.Container, ParameterSets: "equal", LeftOut: []string{}, Warnings: []string{}}
+	if res.Facts, err = json.Marshal(facts); err != nil {
+		return nil, errs.New(errs.Internal, "assemble", "encode facts: %w", err)
+	}
+	return res, nil
+}
+
+// joining is the merge of one rendition.
+type joining struct {
+	ff     *ffmpeg.Tool
+	call   *fn.Call
+	plan   *slice.Plan
+	info   *media.Info // of the source
+	name   string      // of the rendition; empty = the only one
+	slices []*fn.Input
+	sound  *fn.Input // nil = none
+	done   float64   // of the whole work, before this
+	share  float64   // of the whole work, this
+}
+
+func (j joining) run(ctx fn.Context, facts *MergeFacts) (fn.Output, fn.Usage, error) {
+	none := func(err error) (fn.Output, fn.Usage, error) { return fn.Output{}, fn.Usage{}, err }
+	out, err := fileOf(j.plan.Assembly.Container)
+	if err != nil {
+		return none(err)
+	}
+	if j.name != "" {
+		out.name = j.name + filepath.Ext(out.name)
+	}
+	equal, rotation, err := sameSets(ctx, j.ff, j.slices)
+	if err != nil {
+		return none(err)
+	}
 	if !equal {
 		facts.ParameterSets = "different"
 	}
-
-	scale := plan.Promise.Scale
-	job := ffmpeg.Job{WritePaths: []string{call.Dir}, Dir: call.Dir, Stall: 5 * time.Minute,
-		Duration: plan.Promise.TimeBase.Seconds(plan.Promise.EndPTS - plan.Promise.FirstPTS), Progress: progress(call)}
-	args, left, err := mergeArgs(ctx, ff, &job, call, &plan, info, !equal)
+	promise := j.plan.Promise
+	job := ffmpeg.Job{WritePaths: []string{j.call.Dir}, Dir: j.call.Dir, Stall: 5 * time.Minute,
+		Duration: promise.TimeBase.Seconds(promise.EndPTS - promise.FirstPTS),
+		Progress: func(p ffmpeg.Progress) {
+			j.call.Report(fn.Progress{Done: j.done + j.share*p.Percent/100, Frames: p.Frames, Speed: p.Speed})
+		}}
+	args, left, err := j.args(ctx, &job, !equal)
 	if err != nil {
-		return nil, err
+		return none(err)
 	}
 	if rotation != 0 {
 		// The demuxer of lists drops the display matrix; on copies FFmpeg sets it against the clock.
 		args = append(args, "-metadata:s:v:0", "rotate="+strconv.Itoa(360-rotation))
 	}
-	facts.LeftOut = append(facts.LeftOut, left...)
-	path := filepath.Join(call.Dir, out.name)
-	job.Args = append(args, out.args(scale, path)...)
-	stats, err := ff.Run(ctx, job)
+	path := filepath.Join(j.call.Dir, out.name)
+	job.Args = append(args, out.args(promise.Scale, path)...)
+	stats, err := j.ff.Run(ctx, job)
 	if err != nil {
-		return nil, err
+		return none(err)
+	}
+	for _, what := range left {
+		if !slices.Contains(facts.LeftOut, what) {
+			facts.LeftOut = append(facts.LeftOut, what)
+		}
 	}
 	facts.Warnings = append(facts.Warnings, stats.Warnings...)
-	return result(out, path, facts, stats)
+	return out.output(path), usageOf(stats), nil
 }
 
-// mergeArgs is the command line up to the options of the output.
-func mergeArgs(ctx fn.Context, ff *ffmpeg.Tool, job *ffmpeg.Job, call *fn.Call, plan *slice.Plan, info *media.Info, inBand bool) (args, left []string, err error) {
+// args is the command line up to the options of the output.
+func (j joining) args(ctx fn.Context, job *ffmpeg.Job, inBand bool) (args, left []string, err error) {
+	plan := j.plan
 	offsets := slice.Offsets(plan.Segments)
 	at := make([]float64, len(offsets))
 	for i, o := range offsets {
@@ -137,36 +190,36 @@ func mergeArgs(ctx fn.Context, ff *ffmpeg.Tool, job *ffmpeg.Job, call *fn.Call, 
 	}
 	durations := micros(at)
 	var pieces []piece
-	for i, in := range call.All("slices") {
+	for i, in := range j.slices {
 		pieces = append(pieces, piece{in: in, duration: durations[i]})
 	}
-	list, err := row(job, call.Dir, pieces, plan.Promise.TimeBase.Seconds(plan.Promise.FirstPTS), inBand)
+	list, err := row(job, j.call.Dir, pieces, plan.Promise.TimeBase.Seconds(plan.Promise.FirstPTS), inBand)
 	if err != nil {
 		return nil, nil, err
 	}
 	args = append([]string{"-copyts"}, list...)
 	maps, next := []string{"-map", "0:v:0"}, 1
-	if sound := call.In("sound"); sound != nil {
-		in, err := source.Open(sound).Args()
+	if j.sound != nil {
+		in, err := source.Open(j.sound).Args()
 		if err != nil {
 			return nil, nil, err
 		}
-		source.Grant(job, sound)
-		from, err := soundOf(ctx, ff, sound)
+		source.Grant(job, j.sound)
+		from, err := soundOf(ctx, j.ff, j.sound)
 		if err != nil {
 			return nil, nil, errs.Wrap("sound", err)
 		}
 		open, tracks, n := from.tracks(plan.Assembly.Container, next, 0, in)
 		args, maps, next = append(args, open...), append(maps, tracks...), next+n
 	}
-	in, err := source.Open(call.In("source")).Args()
+	in, err := source.Open(j.call.In("source")).Args()
 	if err != nil {
 		return nil, nil, err
 	}
-	source.Grant(job, call.In("source"))
+	source.Grant(job, j.call.In("source"))
 	args = append(args, in...)
 	maps = append(maps, "-c", "copy")
-	extras, left := files[plan.Assembly.Container].extras(info, next, plan.Assembly)
+	extras, left := files[plan.Assembly.Container].extras(j.info, next, plan.Assembly)
 	return append(append(args, maps...), extras...), left, nil
 }
 
@@ -208,10 +261,13 @@ func result(out file, path string, facts any, s ffmpeg.Stats) (*fn.Result, error
 	if err != nil {
 		return nil, errs.New(errs.Internal, "assemble", "encode facts: %w", err)
 	}
-	return &fn.Result{
-		Outputs: []fn.Output{{Slot: "video", Name: out.name, Path: path, Kind: media.Video, Mime: out.mime}},
-		Facts:   raw,
-		Usage: fn.Usage{CPUSeconds: (s.User + s.System).Seconds(), WallSeconds: s.Wall.Seconds(), MaxMemory: s.MaxRSS,
-			OutputDuration: s.OutTime.Seconds()},
-	}, nil
+	return &fn.Result{Outputs: []fn.Output{out.output(path)}, Facts: raw, Usage: usageOf(s)}, nil
+}
+
+func (f file) output(path string) fn.Output {
+	return fn.Output{Slot: "video", Name: f.name, Path: path, Kind: media.Video, Mime: f.mime}
+}
+
+func usageOf(s ffmpeg.Stats) fn.Usage {
+	return fn.Usage{CPUSeconds: (s.User + s.System).Seconds(), WallSeconds: s.Wall.Seconds(), MaxMemory: s.MaxRSS, OutputDuration: s.OutTime.Seconds()}
 }

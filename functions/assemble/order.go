@@ -25,7 +25,8 @@ const (
 )
 
 // compareOrder looks at up to [compared] slices.
-func compareOrder(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, plan *slice.Plan) (*slice.Order, error) {
+func (tr trial) compareOrder(ctx fn.Context) (*slice.Order, error) {
+	plan := tr.plan
 	n := min(len(plan.Segments), compared)
 	if n < 2 {
 		return nil, nil
@@ -36,11 +37,11 @@ func compareOrder(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, plan *slice.Pl
 		s := plan.Segments[i*(len(plan.Segments)-1)/(n-1)]
 		order[i], at[i] = s.Order, s.TimeBase.Seconds(s.Start)
 	}
-	want, err := thumbs(ctx, ff, call.In("source"), at)
+	want, err := thumbs(ctx, tr.ff, tr.call.In("source"), at)
 	if err != nil {
 		return nil, errs.Wrap("source", err)
 	}
-	got, err := thumbs(ctx, ff, call.In("result"), at)
+	got, err := thumbs(ctx, tr.ff, tr.result, at)
 	if err != nil {
 		return nil, errs.Wrap("result", err)
 	}

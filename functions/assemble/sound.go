@@ -26,7 +26,8 @@ const (
 
 // compareSound measures the lag of the result's sound near the start, in the
 // middle and near the end.
-func compareSound(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *slice.Promise, tracks int) (all []slice.Shift, err error) {
+func (tr trial) compareSound(ctx fn.Context, tracks int) (all []slice.Shift, err error) {
+	p := tr.promise
 	first := p.TimeBase.Seconds(p.FirstPTS)
 	for t := range min(tracks, len(p.Sound), earTracks) {
 		length := p.Sound[t].Duration
@@ -37,11 +38,11 @@ func compareSound(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *slice.Promi
 		for _, part := range []float64{0.03, 0.5, 0.97} {
 			at = append(at, first+p.Sound[t].Offset+part*(length-earLength))
 		}
-		want, err := hear(ctx, ff, call.In("source"), t, at)
+		want, err := hear(ctx, tr.ff, tr.call.In("source"), t, at)
 		if err != nil {
 			return nil, errs.Wrap("source", err)
 		}
-		got, err := hear(ctx, ff, call.In("result"), t, at)
+		got, err := hear(ctx, tr.ff, tr.result, t, at)
 		if err != nil {
 			return nil, errs.Wrap("result", err)
 		}

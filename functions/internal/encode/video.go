@@ -8,6 +8,7 @@ import (
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/core/slice"
 )
 
 // Video says how a picture track is encoded. The zero value of a field leaves
@@ -23,7 +24,8 @@ type Video struct {
 	Profile    string
 	Level      string  // "4.1"
 	GOP        int     // frames between keyframes at most
-	KeySeconds float64 // seconds between keyframes, exactly
+	KeySeconds float64 // a keyframe at the first picture at or behind each multiple of it, from the first picture on
+	KeyFrom    float64 // seconds from the first picture to where the encoder's clock is zero
 	BFrames    *int    // between two others, at most
 }
 
@@ -146,7 +148,7 @@ func (v Video) Args(threads, width int, tags media.Color, hdr *media.HDR, contai
 		if v.GOP == 0 {
 			add("-g", "9999")
 		}
-		add("-force_key_frames", "expr:gte(t,n_forced*"+number(v.KeySeconds)+")")
+		add("-force_key_frames", v.keyframes())
 	}
 	if v.BFrames != nil {
 		add("-bf", itoa(*v.BFrames))
@@ -206,6 +208,16 @@ func (v Video) Args(threads, width int, tags media.Color, hdr *media.HDR, contai
 		}
 	}
 	return append(args, colorArgs(tags)...)
+}
+
+// keyframes is the expression that is true for the first picture of every
+// interval. It counts intervals, not keyframes: a slice may begin inside of
+// one, and a gap may span several.
+func (v Video) keyframes() string {
+	interval := func(t string) string {
+		return "floor((" + t + "+(" + number(v.KeyFrom+slice.GridSlack) + "))/" + number(v.KeySeconds) + ")"
+	}
+	return "expr:if(isnan(prev_forced_t),1,gt(" + interval("t") + "," + interval("prev_forced_t") + "))"
 }
 
 // rate is the choice of quality or bit rate.

@@ -36,6 +36,12 @@ type Order struct {
 	Draw func(in, out string, width, height int) graph.Graph
 	// Extra are further inputs, of Draw: numbers 1, 2, …
 	Extra []ffmpeg.Input
+
+	// Ladder are several files to make of the same decoded pictures, in place of
+	// one; Params then say how the sound is rendered, which goes into the first.
+	Ladder []Rendition
+	// Filled has the sound begin and end with the pictures, filled up with silence.
+	Filled bool
 }
 
 // plan is a decided order.
@@ -47,6 +53,13 @@ type plan struct {
 	Frames int64 // expected frames; 0 = not known
 	Length float64
 	Output string // file name
+	More   []file // made in the same run
+}
+
+// file is a further output of a run.
+type file struct {
+	Name string
+	Args []string
 }
 
 // tick is the time base for changed frame rates: it holds every usual rate.
@@ -63,6 +76,9 @@ func (o Order) plan() (*plan, error) {
 	}
 	if o.Part != nil && o.Part.Stream == fn.Sound {
 		return o.sound()
+	}
+	if len(o.Ladder) > 0 {
+		return o.ladder(v)
 	}
 	chain, err := o.Params.Picture().Plan(v, o.Params.Video())
 	if err != nil {
@@ -88,9 +104,22 @@ func (o Order) plan() (*plan, error) {
 	} else {
 		p.Args = append(p.Args, "-enc_time_base:v", encodeBase(v, o.Part))
 	}
-	p.Args = append(p.Args, o.Params.Video().Args(o.Threads, chain.Width, chain.Tags, chain.HDR, o.container())...)
+	p.Args = append(p.Args, o.video(o.Params, v).Args(o.Threads, chain.Width, chain.Tags, chain.HDR, o.container())...)
 	p.Args = append(p.Args, o.muxer(p)...)
 	return p, nil
+}
+
+// video is how p's pictures are encoded here: the encoder's clock begins with a
+// slice, or with what is cut out, otherwise it is the source's.
+func (o Order) video(p *encode.Params, v *media.VideoStream) encode.Video {
+	e := p.Video()
+	switch {
+	case o.Part != nil:
+		e.KeyFrom = v.TimeBase.Seconds(o.Part.Start - o.first(v))
+	case !o.trimmed() && v.TimeBase.Known():
+		e.KeyFrom = -v.TimeBase.Seconds(o.first(v))
+	}
+	return e
 }
 
 // encodeBase is the encoder's time base. A filter graph hides the source's
@@ -123,9 +152,8 @@ func (o Order) Clock() float64 {
 // graph writes the filter graph from the source's pictures to [v].
 func (o Order) graph(p *plan, chain encode.Chain, v *media.VideoStream) (string, error) {
 	var pick []graph.Filter
-	if part := o.Part; part != nil {
-		// Picked by the source's own ticks: no rounding can lose or add one.
-		pick = append(pick, graph.New("select", "expr", "gte(pts,"+int64s(part.Start)+")*lt(pts,"+int64s(part.End)+")"))
+	if o.Part != nil {
+		pick = append(pick, o.pick())
 	}
 	front := append(slices.Clone(chain.Before), pick...)
 	front = append(front, chain.Filters...)
@@ -183,6 +211,12 @@ func (o Order) graph(p *plan, chain encode.Chain, v *media.VideoStream) (string,
 		return "", err
 	}
 	return g.String(), nil
+}
+
+// pick chooses the pictures of a slice by the source's own ticks: no rounding
+// can lose or add one.
+func (o Order) pick() graph.Filter {
+	return graph.New("select", "expr", "gte(pts,"+int64s(o.Part.Start)+")*lt(pts,"+int64s(o.Part.End)+")")
 }
 
 // first is the first picture's timestamp as far as it is known.
@@ -330,13 +364,18 @@ func (o Order) Run(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input,
 			out.Kind, out.Mime = media.Audio, "audio/mp4"
 		}
 	}
-	return &fn.Result{Outputs: []fn.Output{out}, Usage: fn.Usage{CPUSeconds: (stats.User + stats.System).Seconds(),
+	outs := []fn.Output{out}
+	for _, f := range p.More {
+		out.Name, out.Path = f.Name, filepath.Join(call.Dir, f.Name)
+		outs = append(outs, out)
+	}
+	return &fn.Result{Outputs: outs, Usage: fn.Usage{CPUSeconds: (stats.User + stats.System).Seconds(),
 		WallSeconds: stats.Wall.Seconds(), MaxMemory: stats.MaxRSS, BytesOut: stats.Size,
 		InputDuration: p.Length, OutputDuration: p.Length}}, nil
 }
 
 func (o Order) once(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input, p *plan, grants []*fn.Input) (ffmpeg.Stats, int64, error) {
-	args, err := o.argv(p, source.Open(in), filepath.Join(call.Dir, p.Output))
+	args, err := o.argv(p, source.Open(in), call.Dir)
 	if err != nil {
 		return ffmpeg.Stats{}, 0, err
 	}
@@ -356,7 +395,7 @@ func (o Order) once(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input
 }
 
 // argv is the whole command line behind ffmpeg's global flags.
-func (o Order) argv(p *plan, in ffmpeg.Input, output string) ([]string, error) {
+func (o Order) argv(p *plan, in ffmpeg.Input, dir string) ([]string, error) {
 	var args []string
 	if p.Copyts {
 		args = append(args, "-copyts")
@@ -378,7 +417,10 @@ func (o Order) argv(p *plan, in ffmpeg.Input, output string) ([]string, error) {
 		}
 		args = append(args, open...)
 	}
-	return append(append(args, p.Args...), "file:"+output), nil
+	for _, f := range append([]file{{p.Output, p.Args}}, p.More...) {
+		args = append(append(args, f.Args...), "file:"+filepath.Join(dir, f.Name))
+	}
+	return args, nil
 }
 
 // Facts are what the plans read: the container's, and ffprobe's where pixel
@@ -400,7 +442,7 @@ func (o Order) Argv(in ffmpeg.Input, dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return o.argv(p, in, filepath.Join(dir, p.Output))
+	return o.argv(p, in, dir)
 }
 
 // Assembly is how slices of o become one file.
@@ -409,6 +451,9 @@ func Assembly(p *encode.Params, info *media.Info) fn.Assembly {
 	a := fn.Assembly{Container: p.Format, Sound: p.AudioCodec != "none", FrameRate: p.Rate(),
 		DropTags: p.Metadata == "strip", DropSubtitles: p.Subtitles != "keep"}
 	a.MaxRate, a.BufSize = p.Video().VBV()
+	if !p.Rate().Known() {
+		a.KeySeconds = p.KeyframeSeconds
+	}
 	if info == nil || info.MainVideo() == nil {
 		return a
 	}

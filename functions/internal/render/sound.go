@@ -32,10 +32,27 @@ func (o Order) soundArgs(p *plan) {
 		// Matroska CodecDelay); FFmpeg 5.1 writes the delay and forgets to add it.
 		filters = append([]string{"asetpts=PTS+0.0065/TB"}, filters...)
 	}
+	if o.Filled {
+		filters = append(filters, o.fill()...)
+	}
 	if len(filters) > 0 {
 		p.Args = append(p.Args, "-af", strings.Join(filters, ","))
 	}
 	p.Args = append(p.Args, s.Args(channels)...)
+}
+
+// fill are the filters that lengthen or cut sound to where the pictures are.
+func (o Order) fill() []string {
+	v := o.Info.MainVideo()
+	first, length := v.TimeBase.Seconds(o.first(v)), v.Duration
+	if t := v.Timing; t != nil {
+		length = v.TimeBase.Seconds(t.LastPTS + t.LastDur - t.FirstPTS)
+	}
+	filters := []string{"asetpts=PTS-(" + float(first) + ")/TB", "aresample=first_pts=0"}
+	if length > 0 {
+		filters = append(filters, "apad=whole_dur="+float(length), "atrim=end="+float(length))
+	}
+	return append(filters, "asetpts=PTS+("+float(first)+")/TB")
 }
 
 // sound is a slice of all sound tracks, whole length, in an mp4 file on the
