@@ -5,6 +5,7 @@ package exec
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -37,6 +38,11 @@ type Config struct {
 	MaxFacts    int   // bytes of a result's facts
 	Transfers   int   // parallel transfers of one job
 
+	// CacheLife is how long files with a key stay in the store before its
+	// lifecycle deletes them. They are used for the first half of it. 0 = nothing
+	// is kept for later calls, and nothing kept is used.
+	CacheLife time.Duration
+
 	Log *slog.Logger
 	// Hook is called at named points of a job: "inputs fetched" and "outputs
 	// stored". Crash tests die there. nil does nothing.
@@ -58,6 +64,7 @@ type Executor struct {
 	gate    *gate.Gate
 	scratch *scratch
 	log     *slog.Logger
+	reuse   struct{ hits, misses, kept atomic.Int64 }
 }
 
 // New opens an executor: its gate, its scratch folder, and the removal of

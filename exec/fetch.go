@@ -203,7 +203,10 @@ func (f *fetching) object(ctx context.Context, input *fn.Input) error {
 	}
 	if attr.Size <= f.e.cfg.SmallBytes || f.whole {
 		limit := f.e.cfg.MaxDownload
-		return f.copy(input, func(w io.Writer) error { return f.e.read(ctx, input.Ref, w, limit) }, limit)
+		return f.copy(input, func(w io.Writer) (err error) {
+			input.Identity, err = f.e.read(ctx, input.Ref, w, limit)
+			return err
+		}, limit)
 	}
 	r, identity, err := f.e.reader(f.job, input.Ref)
 	if err != nil {
@@ -228,6 +231,7 @@ func (f *fetching) remote(ctx context.Context, input *fn.Input) error {
 	if r.Ranges() && r.Size() > f.e.cfg.SmallBytes && !f.whole {
 		return f.place(input, r, r.Identity())
 	}
+	input.Identity = r.Identity()
 	return f.copy(input, func(w io.Writer) error { _, err := r.Download(ctx, w); return err }, f.e.cfg.MaxDownload)
 }
 
@@ -241,6 +245,7 @@ func (f *fetching) place(input *fn.Input, src gate.Source, identity string) erro
 	f.in.grants = append(f.in.grants, g)
 	f.in.mu.Unlock()
 	input.Location, input.Port, input.Data, input.Size = g.URL(), f.e.gate.Port(), g, g.Size()
+	input.Identity = identity
 	return nil
 }
 

@@ -29,5 +29,5 @@ func (e *Executor) Identify(ctx context.Context, ref media.Ref) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	return ref.String() + "@" + attr.ETag, nil
+	return e.identity(ref, attr), nil
 }

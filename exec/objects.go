@@ -34,11 +34,15 @@ func (e *Executor) reader(ctx context.Context, ref media.Ref) (*objectReader, st
 	if err != nil {
 		return nil, "", err
 	}
-	identity := ""
-	if a := r.Attr(); a.ETag != "" {
-		identity = fmt.Sprintf("blob %q %q %q %s %d", e.cloud(ref), ref.Bucket, ref.Key, a.ETag, a.Size)
+	return &objectReader{r}, e.identity(ref, r.Attr()), nil
+}
+
+// identity names the version of an object: "" where the store has no name for it.
+func (e *Executor) identity(ref media.Ref, a blob.Attr) string {
+	if a.ETag == "" {
+		return ""
 	}
-	return &objectReader{r}, identity, nil
+	return fmt.Sprintf("blob %q %q %q %s %d", e.cloud(ref), ref.Bucket, ref.Key, a.ETag, a.Size)
 }
 
 // objectReader reports an object that was replaced as Transient: the next
@@ -53,20 +57,20 @@ func (r *objectReader) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// read copies a whole object to w. One that is longer than limit is TooLarge
-// before a byte is read.
-func (e *Executor) read(ctx context.Context, ref media.Ref, w io.Writer, limit int64) error {
+// read copies a whole object to w and names the version. One that is longer than
+// limit is TooLarge before a byte is read.
+func (e *Executor) read(ctx context.Context, ref media.Ref, w io.Writer, limit int64) (identity string, err error) {
 	s, err := e.cfg.Stores.Get(ref.Cloud)
 	if err != nil {
-		return err
+		return "", err
 	}
 	body, attr, err := s.Get(ctx, ref.Bucket, ref.Key, 0, -1)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer body.Close()
 	if attr.Size > limit {
-		return errs.New(errs.Transient, op, "the object changed while it was opened: it has %d bytes now", attr.Size)
+		return "", errs.New(errs.Transient, op, "the object changed while it was opened: it has %d bytes now", attr.Size)
 	}
 	n, err := io.Copy(w, body)
 	if err == nil && n != attr.Size {
@@ -76,7 +80,7 @@ func (e *Executor) read(ctx context.Context, ref media.Ref, w io.Writer, limit i
 	if err != nil && !errors.As(err, &own) {
 		err = errs.As(errs.Transient, op, err)
 	}
-	return err
+	return e.identity(ref, attr), err
 }
 
 // put stores a file and returns its attributes, SHA-256 always included.

@@ -90,6 +90,10 @@ func (e *Executor) compute(ctx context.Context, j *job.Job, progress func(fn.Pro
 	}
 	call := &fn.Call{Trace: j.Trace, Threads: max(j.Threads, 1), Part: j.Part, Callback: j.Callback, Progress: progress,
 		Place: media.Ref{Cloud: j.Out.Cloud, Bucket: j.Out.Bucket, Key: j.Out.Prefix + "/"}}
+	kept := e.cached(ctx, j, spec)
+	if kept != nil {
+		call.Stored = kept.find
+	}
 	copies := ""
 	if len(spec.Inputs)+len(spec.Outputs) > 0 { // without files there is nothing to put into a folder
 		dir, end, err := e.scratch.attempt(j.Trace)
@@ -147,7 +151,7 @@ func (e *Executor) compute(ctx context.Context, j *job.Job, progress func(fn.Pro
 	if err := e.checkFacts(spec, out.Facts); err != nil {
 		return none, err
 	}
-	if out.Outputs, err = e.stored(ctx, j, spec, call.Dir, res.Outputs); err != nil {
+	if out.Outputs, err = e.stored(ctx, j, spec, call.Dir, res.Outputs, kept); err != nil {
 		return none, err
 	}
 	e.cfg.Hook("outputs stored")
@@ -156,8 +160,13 @@ func (e *Executor) compute(ctx context.Context, j *job.Job, progress func(fn.Pro
 	var beside float64
 	u.BytesIn, beside = in.transfer()
 	u.WallSeconds, u.StoreSeconds, u.FetchSeconds = wall, since(began), fetched+beside-before
-	for _, o := range out.Outputs {
-		u.BytesOut += o.Size
+	u.BytesOut, u.Reused = 0, 0
+	for i, o := range out.Outputs {
+		if res.Outputs[i].Object != nil {
+			u.Reused++
+		} else {
+			u.BytesOut += o.Size
+		}
 	}
 	durations(u, j, in.all, res.Outputs)
 	return out, nil

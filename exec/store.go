@@ -18,9 +18,10 @@ import (
 	"github.com/mediafn/mediafn/tools/sniff"
 )
 
-// store puts a function's outputs under the attempt's key. All are checked
-// before the first one is stored.
-func (e *Executor) store(ctx context.Context, j *job.Job, spec *fn.Spec, dir string, outs []fn.Output) ([]media.Object, error) {
+// store puts a function's outputs under the attempt's key, or where they are
+// kept. All are checked before the first one is stored. What was found there is
+// stored already.
+func (e *Executor) store(ctx context.Context, j *job.Job, spec *fn.Spec, dir string, outs []fn.Output, kept *cached) ([]media.Object, error) {
 	if len(outs) == 0 {
 		return nil, nil
 	}
@@ -36,7 +37,12 @@ func (e *Executor) store(ctx context.Context, j *job.Job, spec *fn.Spec, dir str
 	paths, sizes := make([]string, len(outs)), make([]int64, len(outs))
 	names, total := map[string]bool{}, int64(0)
 	for i, o := range outs {
-		path, size, err := inside(root, dir, o)
+		path, size, err := "", int64(0), error(nil)
+		if o.Object == nil {
+			path, size, err = inside(root, dir, o)
+		} else if !kept.gave(o.Object) {
+			err = errs.New(errs.Internal, op, "output %q is an object nobody gave it", o.Name)
+		}
 		if err != nil {
 			return nil, errs.Wrap(spec.Name, err)
 		}
@@ -53,15 +59,22 @@ func (e *Executor) store(ctx context.Context, j *job.Job, spec *fn.Spec, dir str
 	group, gctx := errgroup.WithContext(ctx)
 	group.SetLimit(e.cfg.Transfers)
 	for i, o := range outs {
+		if o.Object != nil {
+			objects[i] = *o.Object
+			continue
+		}
 		group.Go(func() error {
 			f, err := root.Open(paths[i])
 			if err != nil {
 				return errs.New(errs.Internal, op, "scratch: %w", err)
 			}
 			defer f.Close()
-			ref := media.Ref{Cloud: cloud, Bucket: j.Out.Bucket, Key: j.Out.Key(o.Name)}
-			objects[i], err = e.storeFile(gctx, ref, o, f, sizes[i])
-			return errs.Wrap("store", err)
+			ref := media.Ref{Cloud: cloud, Bucket: j.Out.Bucket, Key: or(kept.key(&o), j.Out.Key(o.Name))}
+			if objects[i], err = e.storeFile(gctx, ref, o, f, sizes[i]); err != nil || kept.key(&o) == "" {
+				return errs.Wrap("store", err)
+			}
+			kept.keep(gctx, o.Key, objects[i])
+			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {

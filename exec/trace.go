@@ -29,9 +29,9 @@ func computed(ctx context.Context, f fn.Function, call *fn.Call) (*fn.Result, er
 	return res, err
 }
 
-func (e *Executor) stored(ctx context.Context, j *job.Job, spec *fn.Spec, dir string, outs []fn.Output) ([]media.Object, error) {
+func (e *Executor) stored(ctx context.Context, j *job.Job, spec *fn.Spec, dir string, outs []fn.Output, kept *cached) ([]media.Object, error) {
 	ctx, s := span.Step(ctx, "store", attribute.Int("outputs", len(outs)))
-	objects, err := e.store(ctx, j, spec, dir, outs)
+	objects, err := e.store(ctx, j, spec, dir, outs, kept)
 	var total int64
 	for _, o := range objects {
 		total += o.Size

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/exec"
 	"github.com/mediafn/mediafn/exec/gate"
 	"github.com/mediafn/mediafn/ports/state"
 	"github.com/mediafn/mediafn/tools/engine"
@@ -138,6 +139,21 @@ func Gate(reg prometheus.Registerer, stats func() gate.Stats) {
 		{"mediafn_gate_fetches_total", "Blocks the blob gate read.", func(s gate.Stats) int64 { return s.Fetches }},
 		{"mediafn_gate_hits_total", "Blocks the blob gate had in memory.", func(s gate.Stats) int64 { return s.Hits }},
 		{"mediafn_gate_served_bytes_total", "Bytes the blob gate handed out.", func(s gate.Stats) int64 { return s.Served }},
+	} {
+		r.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help}, func() float64 { return float64(c.value(stats())) })
+	}
+}
+
+// Reuse has an executor's counts of files used again scraped.
+func Reuse(reg prometheus.Registerer, stats func() exec.Reuse) {
+	r := promauto.With(reg)
+	for _, c := range []struct {
+		name, help string
+		value      func(exec.Reuse) int64
+	}{
+		{"mediafn_slice_cache_hits_total", "Files of earlier attempts that were used instead of being computed.", func(s exec.Reuse) int64 { return s.Hits }},
+		{"mediafn_slice_cache_misses_total", "Files that were looked for and computed.", func(s exec.Reuse) int64 { return s.Misses }},
+		{"mediafn_slice_cache_kept_total", "Files left for later attempts.", func(s exec.Reuse) int64 { return s.Kept }},
 	} {
 		r.NewCounterFunc(prometheus.CounterOpts{Name: c.name, Help: c.help}, func() float64 { return float64(c.value(stats())) })
 	}

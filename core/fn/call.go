@@ -203,6 +203,10 @@ func (c *Call) Document(slot string, v any) error {
 	return nil
 }
 
+// AllFresh in place of an output's name means every output is computed, though
+// it may be stored.
+const AllFresh = "all"
+
 // LookUp is Stored, also where nothing is kept. An empty key finds nothing.
 func (c *Call) LookUp(key string) (media.Object, bool) {
 	if c.Stored == nil || key == "" {
