@@ -2,8 +2,6 @@ package video
 
 import (
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -146,35 +144,92 @@ func fontFor(name, text string) string {
 	return fonts[name]
 }
 
-// planWatermark is what is done for params and a source. textFiles hold the
-// texts, one each; logo is the logo as ffmpeg opens it, or nil. It is pure.
-func planWatermark(p *watermarkParams, info *media.Info, part *fn.Part, threads int, textFiles []string, logo *ffmpeg.Input) render.Order {
+// planWatermark is what is done for params and a source; logo is the logo as
+// ffmpeg opens it, or nil. It is pure.
+//
+// A slice draws only what appears in it, and what is there all the time without
+// asking for the time: a window that changes elsewhere changes nothing of it.
+func planWatermark(p *watermarkParams, info *media.Info, part *fn.Part, threads int, logo *ffmpeg.Input) render.Order {
 	p.Normalize()
 	o := render.Order{Params: &p.Params, Info: info, Part: part, Threads: threads}
 	if part != nil && part.Stream == fn.Sound {
+		o.Unused = []string{"logo"}
 		return o
 	}
-	if logo != nil {
+	offset := o.Clock()
+	mark, there := p.Logo.within(part, offset)
+	if logo == nil || !there {
+		o.Unused = []string{"logo"}
+	} else {
 		o.Extra = []ffmpeg.Input{*logo}
 	}
-	offset := o.Clock()
+	var drawn []textParams
+	for _, x := range p.Texts {
+		if x, there := x.within(part, offset); there {
+			drawn, o.Files = append(drawn, x), append(o.Files, x.Text)
+		}
+	}
+	sheet := paper(p, info)
 	o.Draw = func(in, out string, w, h int) graph.Graph {
+		front := []graph.Filter{sheet.format}
 		var g graph.Graph
-		if logo != nil {
-			g = append(g, p.Logo.draw(in, "marked", w, h, offset)...)
-			in = "marked"
+		if len(o.Extra) > 0 {
+			g = append(g, graph.Chain{In: []string{in}, Filters: front, Out: []string{"sheet"}})
+			g = append(g, mark.draw("sheet", "marked", w, h, offset, sheet)...)
+			in, front = "marked", nil
 		}
-		var texts []graph.Filter
-		for i, x := range p.Texts {
-			texts = append(texts, x.draw(textFiles[i], w, h, offset))
+		for i, x := range drawn {
+			front = append(front, x.draw(render.FileName(i), w, h, offset))
 		}
-		if len(texts) == 0 {
-			texts = append(texts, graph.New("null"))
+		if len(front) == 0 {
+			front = append(front, graph.New("null"))
 		}
-		return append(g, graph.Chain{In: []string{in}, Filters: texts, Out: []string{out}})
+		return append(g, graph.Chain{In: []string{in}, Filters: front, Out: []string{out}})
 	}
 	return o
 }
+
+// sheet is what is drawn on: pictures in the result's own pixel format. Drawn on
+// as they come, overlay would turn all of a picture to RGB and back.
+type sheet struct {
+	format graph.Filter // to it
+	over   string       // its name among overlay's formats
+	mark   string       // that of what overlay lays on it
+	matrix string       // to it from the mark's RGB
+	limits string       // range of its values
+}
+
+func paper(p *watermarkParams, info *media.Info) sheet {
+	v := info.MainVideo()
+	if v == nil {
+		return sheet{format: graph.New("null")}
+	}
+	c, err := p.Picture().Plan(v, p.Video())
+	if err != nil {
+		return sheet{format: graph.New("null")} // the order says so
+	}
+	s := sheet{format: c.Format, over: "auto", mark: "rgba", matrix: "bt709", limits: "tv"}
+	layout := c.Format.Get("pix_fmts")
+	if name := overlays[layout]; name != "" {
+		s.over, s.mark = name, strings.Replace(layout, "yuv", "yuva", 1)
+	}
+	switch m := c.Tags.Matrix; {
+	case m == "smpte170m" || m == "bt470bg" || m == "fcc" || m == "smpte240m":
+		s.matrix = strings.TrimSuffix(m, "bg")
+	case strings.HasPrefix(m, "bt2020"):
+		s.matrix = "bt2020"
+	case m != "bt709" && v.Width <= 1024 && v.Height <= 576: // not said: as players take it
+		s.matrix = "smpte170m"
+	}
+	if c.Tags.Range == "pc" {
+		s.limits = "pc"
+	}
+	return s
+}
+
+// overlays are overlay's names of the encoders' pixel formats. It has none for
+// 4:4:4 with ten bits.
+var overlays = map[string]string{"yuv420p": "yuv420", "yuv422p": "yuv422", "yuv444p": "yuv444", "yuv420p10le": "yuv420p10", "yuv422p10le": "yuv422p10"}
 
 // pixels reads a length: below 1 a share of whole.
 func pixels(v float64, whole int) int {
@@ -207,18 +262,51 @@ func (p place) at(w, h int, outerW, outerH, innerW, innerH string) (x, y string)
 	return x, y
 }
 
+// forgiven is what seconds may lose as floating point: half a microsecond.
+const forgiven = 5e-7
+
 // when is the enable expression, "" for always. The filter's clock t is the
 // source's; offset turns it into seconds since the source's beginning.
 func (p place) when(offset float64) string {
 	if p.Start == 0 && p.End == nil {
 		return ""
 	}
-	// Half a microsecond forgives what seconds lose as floating point.
-	e := "gte(t," + graph.Float(p.Start-offset-5e-7) + ")"
+	e := "gte(t," + graph.Float(p.Start-offset-forgiven) + ")"
 	if p.End != nil {
-		e += "*lt(t," + graph.Float(*p.End-offset-5e-7) + ")"
+		e += "*lt(t," + graph.Float(*p.End-offset-forgiven) + ")"
 	}
 	return e
+}
+
+// span cuts a window to a slice: where it covers the slice there is none any
+// more, as if it were for ever; there is false if it does not touch it. Times the
+// window's expression could see otherwise by a rounding are left to it.
+func (p place) span(part *fn.Part, offset float64) (start float64, end *float64, there bool) {
+	if part == nil {
+		return p.Start, p.End, true
+	}
+	const most, least = forgiven + 1e-7, forgiven - 1e-7
+	first, last := part.TimeBase.Seconds(part.Start)+offset, part.TimeBase.Seconds(part.End-1)+offset
+	if p.Start > last+most || p.End != nil && *p.End < first+least {
+		return 0, nil, false
+	}
+	if start, end = p.Start, p.End; start < first+least {
+		start = 0
+	}
+	if end != nil && *end > last+most {
+		end = nil
+	}
+	return start, end, true
+}
+
+func (x textParams) within(part *fn.Part, offset float64) (_ textParams, there bool) {
+	x.Start, x.End, there = x.place().span(part, offset)
+	return x, there
+}
+
+func (l logoParams) within(part *fn.Part, offset float64) (_ logoParams, there bool) {
+	l.Start, l.End, there = l.place().span(part, offset)
+	return l, there
 }
 
 func (x textParams) draw(file string, w, h int, offset float64) graph.Filter {
@@ -241,7 +329,7 @@ func (x textParams) draw(file string, w, h int, offset float64) graph.Filter {
 	return f
 }
 
-func (l logoParams) draw(in, out string, w, h int, offset float64) graph.Graph {
+func (l logoParams) draw(in, out string, w, h int, offset float64, s sheet) graph.Graph {
 	mark := []graph.Filter{graph.New("format", "pix_fmts", "rgba"),
 		graph.New("scale", "w", graph.Int(max(int(math.Round(l.Scale*float64(w))), 1)), "h", "-1", "flags", "area")}
 	if l.Rotate != 0 {
@@ -260,12 +348,14 @@ func (l logoParams) draw(in, out string, w, h int, offset float64) graph.Graph {
 			graph.New("loop", "loop", "1023", "size", "1"), graph.New("tile", "layout", "32x32", "color", "black@0"))
 		p.Position, p.MarginX, p.MarginY = "top-left", 0, 0
 	}
+	mark = append(mark, graph.New("scale", "out_color_matrix", s.matrix, "out_range", s.limits, "flags", "accurate_rnd+full_chroma_int"),
+		graph.New("format", "pix_fmts", s.mark))
 	x, y := p.at(w, h, "W", "H", "w", "h")
 	if when := p.when(offset); when != "" {
 		// Not enable: overlay asks that of the logo's frame too, whose time is 0.
 		x = "if(" + when + "," + x + ",W)"
 	}
-	over := graph.New("overlay", "x", x, "y", y, "eof_action", "repeat", "format", "auto")
+	over := graph.New("overlay", "x", x, "y", y, "eof_action", "repeat", "format", s.over)
 	return graph.Graph{
 		{In: []string{"1:v"}, Filters: mark, Out: []string{"logo"}},
 		{In: []string{in, "logo"}, Filters: []graph.Filter{over}, Out: []string{out}},
@@ -294,12 +384,5 @@ func runWatermark(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *watermarkPa
 		open.MaxPixels = 64 << 20
 		logo, grants = &open, append(grants, logoIn)
 	}
-	files := make([]string, len(p.Texts))
-	for i, x := range p.Texts {
-		files[i] = filepath.Join(call.Dir, "text"+graph.Int(i))
-		if err := os.WriteFile(files[i], []byte(x.Text), 0o600); err != nil {
-			return nil, errs.New(errs.Transient, "video.watermark", "%w", err)
-		}
-	}
-	return planWatermark(p, info, call.Part, call.Threads, files, logo).Run(ctx, ff, call, in, grants...)
+	return planWatermark(p, info, call.Part, call.Threads, logo).Run(ctx, ff, call, in, grants...)
 }

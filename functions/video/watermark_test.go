@@ -2,6 +2,7 @@ package video
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -45,8 +46,7 @@ func TestWatermarkPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	part := &fn.Part{Stream: fn.Pictures, TimeBase: media.Rational{Num: 1, Den: 30000}, Start: 300300, End: 600600, Entry: 300300, Frames: 300, Scale: 90000}
-	files := []string{"/scratch/text0", "/scratch/text1"}
-	golden(t, "watermark_slice", argvText(t, planWatermark(&p, source1080(), part, 2, files, &ffmpeg.Input{Path: "/in/logo", Demuxer: "png_pipe"})))
+	golden(t, "watermark_slice", argvText(t, planWatermark(&p, source1080(), part, 2, &ffmpeg.Input{Path: "/in/logo", Demuxer: "png_pipe"})))
 }
 
 func TestWatermarkRefuses(t *testing.T) {
@@ -122,6 +122,35 @@ func TestWatermarkPlaces(t *testing.T) {
 		for i := range min(len(all), len(want)) {
 			if all[i] != want[i] {
 				t.Errorf("frame %d", i)
+			}
+		}
+	}
+}
+
+// TestWatermarkColor: a logo keeps its colour in pictures of any matrix, with
+// eight bits and with ten, and leaves what it does not cover as it was.
+func TestWatermarkColor(t *testing.T) {
+	rig := fnrig.New(t)
+	red := fnrig.Generate(t, "red.png", "-f", "lavfi", "-i", "color=red:s=64x64", "-frames:v", "1")
+	for matrix, params := range map[string]string{
+		"bt709":     `{"preset":"ultrafast","crf":0,"logo":{"scale":0.5,"position":"left","margin_x":0}}`,
+		"smpte170m": `{"preset":"ultrafast","crf":1,"codec":"h265","bit_depth":10,"logo":{"scale":0.5,"position":"left","margin_x":0}}`,
+	} {
+		src := fnrig.Generate(t, "gray.mp4", "-f", "lavfi", "-i", "color=0x20a060:s=64x64:r=25:d=0.2", "-vf", "scale=out_color_matrix="+matrix+",format=yuv420p",
+			"-c:v", "libx264", "-crf", "0", "-colorspace", matrix, "-color_primaries", matrix, "-color_trc", "bt709")
+		out := run(t, rig, Watermark(rig.FFmpeg), params, nil, src, red)
+		at := func(path string, x int) []byte {
+			return []byte(fnrig.Shell(t, "ffmpeg", "-v", "error", "-i", path, "-frames:v", "1", "-vf",
+				fmt.Sprintf("crop=2:2:%d:32,scale=in_color_matrix=%s:flags=accurate_rnd+full_chroma_int+full_chroma_inp,format=rgb24", x, matrix), "-f", "rawvideo", "-"))[:3]
+		}
+		for what, c := range map[string]struct{ got, want []byte }{
+			"the logo": {at(out, 10), []byte{254, 0, 0}}, "the picture": {at(out, 50), at(src, 50)},
+		} {
+			for i := range c.want {
+				if !near(float64(c.got[i]), float64(c.want[i]), 3) {
+					t.Errorf("%s: %s is %v, want %v", matrix, what, c.got, c.want)
+					break
+				}
 			}
 		}
 	}

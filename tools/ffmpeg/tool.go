@@ -35,6 +35,7 @@ type Tool struct {
 	version func() string
 	mu      sync.Mutex
 	lists   map[string]map[string]bool // "-encoders" → names; asked once
+	built   string                     // see Build
 }
 
 // New finds ffmpeg and ffprobe; either missing is Unsupported. It starts

@@ -36,6 +36,11 @@ type Order struct {
 	Draw func(in, out string, width, height int) graph.Graph
 	// Extra are further inputs, of Draw: numbers 1, 2, …
 	Extra []ffmpeg.Input
+	// Files are the contents of files that Draw names FileName(0), FileName(1), …
+	Files []string
+	// Unused are slots of the call that the order does not look at: what fills
+	// them makes no difference.
+	Unused []string
 
 	// Ladder are several files to make of the same decoded pictures, in place of
 	// one; Params then say how the sound is rendered, which goes into the first.
@@ -336,13 +341,29 @@ func shifted(info *media.Info) bool {
 	return info.StartTime != 0
 }
 
-// Run runs an order and makes its result.
+// Run runs an order and makes its result: of files that are kept from earlier
+// calls nothing is computed.
 func (o Order) Run(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input, grants ...*fn.Input) (*fn.Result, error) {
 	if o.Params.AudioCodec == "copy" && in.Data != nil {
 		o.OpusDelay = encode.OpusDelay(in.Data, in.Size)
 	}
+	build := ""
+	if call.Stored != nil {
+		build = ff.Build(ctx)
+	}
+	o, outs, err := o.recall(build, call)
+	if err != nil {
+		return nil, err
+	}
 	p, err := o.plan()
 	if err != nil {
+		return nil, err
+	}
+	res := &fn.Result{Outputs: outs, Usage: fn.Usage{InputDuration: p.Length, OutputDuration: p.Length}}
+	if !slices.ContainsFunc(outs, func(f fn.Output) bool { return f.Object == nil }) {
+		return res, nil
+	}
+	if err := o.write(call.Dir); err != nil {
 		return nil, err
 	}
 	stats, frames, err := o.once(ctx, ff, call, in, p, grants)
@@ -357,21 +378,26 @@ func (o Order) Run(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input,
 	if o.Part != nil && o.Part.Stream == fn.Pictures && frames != p.Frames {
 		return nil, errs.New(errs.Invalid, "video", "the range gave %d frames, its index promised %d", frames, p.Frames)
 	}
-	out := fn.Output{Slot: "video", Name: p.Output, Path: filepath.Join(call.Dir, p.Output), Kind: media.Video, Mime: o.Params.Mime()}
+	u := &res.Usage
+	u.CPUSeconds, u.WallSeconds = (stats.User + stats.System).Seconds(), stats.Wall.Seconds()
+	u.MaxMemory, u.BytesOut = stats.MaxRSS, stats.Size
+	return res, nil
+}
+
+// outputs are the files of a plan.
+func (o Order) outputs(p *plan, dir string) (outs []fn.Output) {
+	out := fn.Output{Slot: "video", Kind: media.Video, Mime: o.Params.Mime()}
 	if o.Part != nil {
 		out.Mime = "video/mp4"
 		if o.Part.Stream == fn.Sound {
 			out.Kind, out.Mime = media.Audio, "audio/mp4"
 		}
 	}
-	outs := []fn.Output{out}
-	for _, f := range p.More {
-		out.Name, out.Path = f.Name, filepath.Join(call.Dir, f.Name)
+	for _, f := range append([]file{{Name: p.Output}}, p.More...) {
+		out.Name, out.Path = f.Name, filepath.Join(dir, f.Name)
 		outs = append(outs, out)
 	}
-	return &fn.Result{Outputs: outs, Usage: fn.Usage{CPUSeconds: (stats.User + stats.System).Seconds(),
-		WallSeconds: stats.Wall.Seconds(), MaxMemory: stats.MaxRSS, BytesOut: stats.Size,
-		InputDuration: p.Length, OutputDuration: p.Length}}, nil
+	return outs
 }
 
 func (o Order) once(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input, p *plan, grants []*fn.Input) (ffmpeg.Stats, int64, error) {

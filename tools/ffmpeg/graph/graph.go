@@ -39,6 +39,16 @@ func New(name string, pairs ...string) Filter {
 	return f
 }
 
+// Get is the value of an option, "" if it is not given.
+func (f Filter) Get(key string) string {
+	for _, o := range f.Args {
+		if o.Key == key {
+			return o.Value
+		}
+	}
+	return ""
+}
+
 // With returns f with one more option.
 func (f Filter) With(key, value string) Filter {
 	f.Args = append(f.Args[:len(f.Args):len(f.Args)], Arg{key, value})
