@@ -12,6 +12,9 @@ import (
 type Retry struct {
 	Component string `json:"component,omitempty"` // only this component and what follows from it
 	Segment   *int   `json:"segment,omitempty"`   // only this slice of it, counted from 0
+	// Fresh names outputs ("720p", "slice.mp4"; "all") that are computed though
+	// they are kept from before.
+	Fresh []string `json:"fresh,omitempty"`
 }
 
 // Patch is the body of PATCH /v1/tasks/{id}.

@@ -54,6 +54,13 @@ type parts struct {
 	alone   bool // the caller wants the machine to itself: what others use is not measured
 }
 
+// The platform's own buckets.
+const (
+	bucketResults  = "results"
+	bucketSegments = "segments"
+	bucketArriving = "arriving"
+)
+
 // Open checks the configuration and opens everything the roles need. On an
 // error nothing stays open.
 func Open(ctx context.Context, cfg Config, log *slog.Logger) (a *App, err error) {
@@ -118,7 +125,7 @@ func (a *App) open(ctx context.Context) (err error) {
 		return err
 	}
 	a.closer(p.blobs.Close)
-	p.place = task.Place{Cloud: p.blobs.Default(), Results: "results", Segments: "segments", Arriving: "arriving"}
+	p.place = task.Place{Cloud: p.blobs.Default(), Results: bucketResults, Segments: bucketSegments, Arriving: bucketArriving}
 	if p.egress, err = egress.New(egress.Config{Allow: a.cfg.EgressAllow}); err != nil {
 		return err
 	}
@@ -144,6 +151,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	if err == nil {
 		a.closer(p.exec.Close)
 		ops.Gate(p.metrics, p.exec.Stats)
+		ops.Reuse(p.metrics, p.exec.Reuse)
 	}
 	return err
 }
@@ -155,6 +163,7 @@ func openExecutor(c *Config, p *parts, log *slog.Logger) (*exec.Executor, error)
 	}
 	return exec.New(exec.Config{
 		Functions: p.tools.menu, Stores: p.blobs, Egress: p.egress, ScratchDir: scratch, Log: log, Hook: failpoint.Reached,
+		CacheLife: time.Duration(c.SliceCache),
 	})
 }
 

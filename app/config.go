@@ -27,7 +27,8 @@ type Config struct {
 	Queue         string   `name:"queue" help:"Messages: embedded, mem or nats://HOST:PORT,nats://HOST:PORT. Default: embedded."`
 	QueueReplicas int      `name:"queue-replicas" help:"Copies of each stored message in a NATS cluster. Default: as many as there are addresses, at most 3."`
 	Blobs         []string `name:"blobs" sep:"," help:"Stores as NAME=file:FOLDER, NAME=s3://HOST?region=R or NAME=mem:. The first is the default. Default: local=file in the data folder."`
-	Scratch       string   `name:"scratch" help:"Folder for files of running work. Default: in the data folder."`
+	Lifecycle     `embed:""`
+	Scratch       string `name:"scratch" help:"Folder for files of running work. Default: in the data folder."`
 
 	Cores  int      `name:"cores" help:"Cores the worker keeps busy. Default: all, or what a control group allows."`
 	Memory string   `name:"memory" help:"Memory running work may be priced at, as 8GiB. Default: three quarters of the machine's, or of what a control group allows."`
@@ -166,6 +167,7 @@ func (c *Config) validate() error {
 	if c.Pprof && c.Ops == "" {
 		fault("pprof", "needs ops: it is not served on the API's address")
 	}
+	c.Lifecycle.validate(fault)
 	if err := checkSecret(c.Secret); err != nil {
 		fault("webhook-secret", "%v", err)
 	}

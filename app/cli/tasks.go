@@ -156,16 +156,17 @@ func (c *cancelCmd) Run(ctx context.Context, std *std) error {
 
 type retryCmd struct {
 	serverFlags
-	ID        string `arg:"" name:"id" help:"Id of the task."`
-	Component string `name:"component" env:"-" help:"Only this component, and what follows from it."`
-	Segment   *int   `name:"segment" env:"-" help:"Only this slice of the component, counted from 0."`
-	JSON      bool   `name:"json" env:"-" help:"Print the task as JSON."`
+	ID        string   `arg:"" name:"id" help:"Id of the task."`
+	Component string   `name:"component" env:"-" help:"Only this component, and what follows from it."`
+	Segment   *int     `name:"segment" env:"-" help:"Only this slice of the component, counted from 0."`
+	Fresh     []string `name:"fresh" env:"-" help:"Outputs to compute though they are kept from before: names as 720p, or all."`
+	JSON      bool     `name:"json" env:"-" help:"Print the task as JSON."`
 }
 
 // Run starts a failed or canceled task again.
 func (r *retryCmd) Run(ctx context.Context, std *std) error {
 	return changeTask(std, &r.serverFlags, r.JSON, func(cl *client.Client) (*api.Task, error) {
-		return cl.RetryPart(ctx, r.ID, api.Retry{Component: r.Component, Segment: r.Segment})
+		return cl.RetryPart(ctx, r.ID, api.Retry{Component: r.Component, Segment: r.Segment, Fresh: r.Fresh})
 	})
 }
 

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -8,12 +9,17 @@ import (
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/flow"
 	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/job"
 )
 
 // Scope says what of an ended task is run again.
 type Scope struct {
 	Component string // empty: what failed or was canceled
 	Segment   *int   // only this slice of the component
+	// Fresh names outputs of what runs again that are computed though they are
+	// kept from before, see job.Job.Fresh. Of a task that succeeded, and without a
+	// component, the work of the function it names runs again.
+	Fresh []string
 }
 
 // Retry returns the step that runs an ended task again as a new generation.
@@ -26,10 +32,14 @@ func Retry(v View, s Scope, now time.Time) (Step, error) {
 	switch {
 	case !t.State.Final():
 		return Step{}, errs.New(errs.Conflict, "retry", "the task is %s; only one that is over is retried", stateOf(t))
+	case s.Component == "" && t.State == Succeeded && len(s.Fresh) > 0:
+		if s.Component = worked(v); s.Component == "" {
+			return Step{}, errs.InField("component", "is required: the flow %s has several functions", t.Flow)
+		}
 	case s.Component == "" && t.State == Succeeded:
 		return Step{}, errs.New(errs.Conflict, "retry", "the task is succeeded; name the component that is to run again")
 	}
-	again := &again{view: v, now: now, done: map[string]bool{}}
+	again := &again{view: v, now: now, fresh: s.Fresh, done: map[string]bool{}}
 	t.State, t.Error, t.EndedAt, t.Outputs, t.Report = Queued, nil, time.Time{}, nil, nil
 	t.Generation++
 	again.step.Task = t
@@ -59,10 +69,11 @@ func Retry(v View, s Scope, now time.Time) (Step, error) {
 
 // again is one retry under way.
 type again struct {
-	view View
-	now  time.Time
-	step Step
-	done map[string]bool // rows that were reset or deleted
+	view  View
+	now   time.Time
+	fresh []string
+	step  Step
+	done  map[string]bool // rows that were reset or deleted
 }
 
 // part resets a component, or one slice of it, and undoes what follows.
@@ -117,11 +128,40 @@ func (a *again) reset(w Work) {
 	}
 	w.Outputs, w.Facts, w.Usage = nil, nil, fn.Usage{}
 	w.Failures, w.Losses, w.LostBy, w.NotBefore = 0, 0, nil, a.now
+	w.Job, w.Made = afresh(w.Job, a.fresh), nil
 	if c != nil {
 		a.step.Task.Call = a.step.Task.Call.Set(c.Index, Success)
 		a.step.Task.Ret = a.step.Task.Ret.Set(c.Index, Untouched)
 	}
 	a.step.Update = append(a.step.Update, w.release())
+}
+
+// worked is the component that ran the function the task names on pictures:
+// on slices, else on the whole. Empty if there is none.
+func worked(v View) (name string) {
+	for _, c := range v.Plan.Components {
+		if c.Fn != "" || v.Work.state(EventID(v.Task.ID, c.Name)) != Succeeded {
+			continue
+		}
+		if c.ForEach != nil {
+			return c.Name
+		}
+		if c.Part == nil {
+			name = c.Name
+		}
+	}
+	return name
+}
+
+// afresh names in a job what it is to compute in any case.
+func afresh(raw json.RawMessage, names []string) json.RawMessage {
+	var j job.Job
+	if json.Unmarshal(raw, &j) != nil || len(j.Fresh)+len(names) == 0 {
+		return raw // no job, as that of a row the controller evaluates itself
+	}
+	j.Fresh = names
+	raw, _ = json.Marshal(j) // plain data: cannot fail
+	return raw
 }
 
 // keep records the attempt that succeeded: so far only its row said it.

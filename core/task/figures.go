@@ -15,6 +15,7 @@ type Figures struct {
 	ProcessingRatio  float64 `json:"processing_ratio,omitempty"`  // wall ÷ input duration
 	CompressionRatio float64 `json:"compression_ratio,omitempty"` // output ÷ input bytes
 	Slices           int     `json:"slices"`                      // 0 = not sliced
+	Reused           int     `json:"slices_reused,omitempty"`     // of them, those of which nothing was computed
 	Attempts         int     `json:"attempts"`
 }
 
@@ -25,13 +26,20 @@ func FiguresOf(t *Task, work Rows) *Figures {
 	if !t.EndedAt.IsZero() {
 		f.Wall = t.EndedAt.Sub(t.CreatedAt).Seconds()
 	}
-	slices := map[string]int{} // by component: several may work on the same slices, one after the other
+	slices, reused := map[string]int{}, map[string]int{} // by component: several may work on the same slices, one after the other
 	for _, w := range work {
 		f.Attempts += w.Attempt
 		if w.Order >= 0 && !w.IsTwin() {
 			slices[w.Component]++
 			f.Slices = max(f.Slices, slices[w.Component])
+			if w.WasThere() {
+				reused[w.Component]++
+			}
 		}
+	}
+	f.Reused = f.Slices
+	for component := range slices {
+		f.Reused = min(f.Reused, reused[component])
 	}
 	f.InputSeconds, f.CompressionRatio = sizes(t, work)
 	if f.InputSeconds > 0 {
@@ -39,6 +47,10 @@ func FiguresOf(t *Task, work Rows) *Figures {
 	}
 	return f
 }
+
+// WasThere reports whether all files of work that succeeded were found among
+// those of earlier attempts: nothing was computed.
+func (w *Work) WasThere() bool { return w.Usage.Reused > 0 && w.Usage.Reused == len(w.Outputs) }
 
 // sizes gives the source's duration, if a component probed it, and the ratio
 // of result bytes to source bytes.

@@ -30,6 +30,7 @@ type Node struct {
 	Worker    string     `json:"worker,omitempty"`
 	Progress  *float64   `json:"progress,omitempty"` // 0–1 of what runs; of a fan-out over all its slices
 	Segments  *Segments  `json:"segments,omitempty"` // of a fan-out
+	Reused    bool       `json:"reused,omitempty"`   // its files were there already, nothing was computed
 	Error     *Fault     `json:"error,omitempty"`
 	StartedAt *time.Time `json:"started_at,omitempty"`
 	EndedAt   *time.Time `json:"ended_at,omitempty"`
@@ -47,6 +48,7 @@ type Segments struct {
 	Done    int `json:"done"`
 	Running int `json:"running"`
 	Failed  int `json:"failed"`
+	Reused  int `json:"reused,omitempty"` // of those done: their files were there already
 }
 
 // Edge says that one component needs another.
@@ -96,6 +98,7 @@ func (n *Node) fill(w *Work, segments []*Work, progress map[string]fn.Progress) 
 	n.State, n.Attempt, n.Worker, n.Error, n.Fn = w.State, w.Attempt, w.Worker, w.Error, w.Fn
 	n.StartedAt, n.EndedAt = moment(w.StartedAt), moment(w.EndedAt)
 	if len(segments) == 0 {
+		n.Reused = w.WasThere()
 		if p, ok := progress[w.ID]; ok && w.State == Running {
 			n.Progress = &p.Done
 		}
@@ -111,6 +114,9 @@ func (n *Node) fill(w *Work, segments []*Work, progress map[string]fn.Progress) 
 		case Succeeded:
 			s.Done++
 			done++
+			if one.WasThere() {
+				s.Reused++
+			}
 		case Running:
 			s.Running++
 			done += progress[one.ID].Done

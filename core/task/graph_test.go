@@ -7,6 +7,7 @@ import (
 
 	"github.com/mediafn/mediafn/core/flow"
 	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/media"
 )
 
 func TestGraph(t *testing.T) {
@@ -27,12 +28,14 @@ func TestGraph(t *testing.T) {
 	tk := &Task{ID: "t", Flow: "f", FlowVer: "v", State: Running, Status: "init", Request: Request{Cmd: "x.y"}}
 	tk.Ret = tk.Ret.Set(1, Success) // B came back without having been called
 	work := []Work{row("A", -1, Succeeded), row("C", -1, Waiting), row("C", 0, Succeeded), row("C", 1, Running), row("C", 2, Ready), row("C", 3, Failed)}
+	work[0].Usage.Reused, work[0].Outputs = 1, make([]media.Object, 1)
+	work[2].Usage.Reused, work[2].Outputs = 2, make([]media.Object, 2)
 	done := 0.375
 	want := Graph{TaskID: "t", Flow: "f", Version: "v", State: Running, Status: "init",
 		Nodes: []Node{
-			{Component: "A", Module: "M", Fn: "t.A", State: Succeeded},
+			{Component: "A", Module: "M", Fn: "t.A", State: Succeeded, Reused: true},
 			{Component: "B", Module: "M", Fn: "t.b", State: LeftOut},
-			{Component: "C", Module: "M", Fn: "t.C", State: Waiting, Progress: &done, Segments: &Segments{Total: 4, Done: 1, Running: 1, Failed: 1}},
+			{Component: "C", Module: "M", Fn: "t.C", State: Waiting, Progress: &done, Segments: &Segments{Total: 4, Done: 1, Running: 1, Failed: 1, Reused: 1}},
 			{Component: "D", Module: "M", Fn: "t.d", State: Pending},
 			{Component: "E", Module: "M", Fn: "t.e", State: Pending},
 		},

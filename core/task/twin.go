@@ -48,6 +48,9 @@ func twinsOf(rows Rows, event string, now time.Time) (twins []Work) {
 	for _, s := range segments {
 		switch s.State {
 		case Succeeded:
+			if s.Usage.Reused > 0 {
+				break // it says nothing of how long computing takes
+			}
 			paces = append(paces, s.EndedAt.Sub(s.StartedAt).Seconds()/weight(s))
 		case Running:
 			slow = append(slow, s)

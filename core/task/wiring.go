@@ -458,8 +458,8 @@ func (r *round) place(c *flow.Component) job.Place {
 		return job.Place{}
 	}
 	p := job.Place{Cloud: r.Place.Cloud, Bucket: r.Place.Segments, Prefix: r.step.Task.ID + "/"}
-	if r.view.Plan.Leaves(c) {
-		p.Bucket = r.Place.Results
+	if p.Cache = true; r.view.Plan.Leaves(c) {
+		p.Bucket, p.Cache = r.Place.Results, false // a result lives as long as results do
 	}
 	return p
 }

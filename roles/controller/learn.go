@@ -8,8 +8,8 @@ import (
 
 // learn notes what an attempt that succeeded took, if its price was declared.
 func (c *Controller) learn(w *task.Work) {
-	if w.Declared <= 0 || w.Usage.CPUSeconds <= 0 {
-		return
+	if w.Declared <= 0 || w.Usage.CPUSeconds <= 0 || w.Usage.Reused > 0 {
+		return // nothing was declared, or not all of it was computed
 	}
 	key := task.PriceKey{Fn: w.Fn + "@" + w.FnVersion, Class: w.Class}
 	l := c.lessons[key]

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/core/errs"
@@ -32,15 +33,21 @@ func (g *Gateway) retry(w http.ResponseWriter, r *http.Request, tenant string) e
 	if part.Segment != nil && part.Component == "" {
 		return errs.InField("segment", "needs a component")
 	}
+	if len(part.Fresh) > maxFresh || slices.ContainsFunc(part.Fresh, func(name string) bool { return name == "" || len(name) > 255 }) {
+		return errs.InField("fresh", "takes up to %d names of outputs, or all", maxFresh)
+	}
 	return g.change(w, r, tenant, func(v task.View) (task.Step, error) {
 		plan, err := g.plan(r.Context(), &v.Task)
 		if err != nil {
 			return task.Step{}, err
 		}
 		v.Plan = plan
-		return task.Retry(v, task.Scope{Component: part.Component, Segment: part.Segment}, g.parts.Now())
+		return task.Retry(v, task.Scope{Component: part.Component, Segment: part.Segment, Fresh: part.Fresh}, g.parts.Now())
 	}, "retry")
 }
+
+// maxFresh is how many outputs of a call may be named: more than any has names for.
+const maxFresh = 64
 
 // prioritize changes how urgent a task is, as far as it still waits.
 func (g *Gateway) prioritize(w http.ResponseWriter, r *http.Request, tenant string) error {

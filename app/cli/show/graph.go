@@ -45,6 +45,9 @@ func word(n *task.Node) string {
 func details(n *task.Node) (all []string) {
 	if s := n.Segments; s != nil {
 		text := fmt.Sprintf("%d of %d done", s.Done, s.Total)
+		if s.Reused > 0 {
+			text += fmt.Sprintf(", %d reused", s.Reused)
+		}
 		if s.Running > 0 {
 			text += fmt.Sprintf(", %d running", s.Running)
 		}
@@ -52,6 +55,9 @@ func details(n *task.Node) (all []string) {
 			text += fmt.Sprintf(", %d failed", s.Failed)
 		}
 		all = append(all, text)
+	}
+	if n.Reused {
+		all = append(all, "reused")
 	}
 	if n.Progress != nil {
 		all = append(all, fmt.Sprintf("%.0f %%", 100**n.Progress))

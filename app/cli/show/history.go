@@ -36,6 +36,9 @@ func History(w io.Writer, t *api.Task, h *api.History) {
 	}
 	for i := range t.Work {
 		x := &t.Work[i]
+		if x.Usage.Reused > 0 && x.EndedAt != nil {
+			add(*x.EndedAt, x.ID, "reused: %d of its files were computed before", x.Usage.Reused)
+		}
 		if x.State == task.Running && x.StartedAt != nil && !ended[fmt.Sprint(x.ID, x.Attempt)] {
 			add(*x.StartedAt, x.ID, "attempt %d started on %s", x.Attempt, x.Worker)
 		}

@@ -142,7 +142,11 @@ func figures(w io.Writer, f *task.Figures) {
 	if f.CompressionRatio > 0 {
 		fmt.Fprintf(w, "compression\t%.3f\tresult ÷ source bytes\n", f.CompressionRatio)
 	}
-	fmt.Fprintf(w, "work\t%d attempts\t%d slices\n", f.Attempts, f.Slices)
+	slices := fmt.Sprintf("%d slices", f.Slices)
+	if f.Reused > 0 {
+		slices += fmt.Sprintf(", %d of them reused", f.Reused)
+	}
+	fmt.Fprintf(w, "work\t%d attempts\t%s\n", f.Attempts, slices)
 }
 
 // JSON prints v for programs, one object, indented.

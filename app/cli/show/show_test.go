@@ -41,8 +41,8 @@ func graph() *task.Graph {
 	return &task.Graph{
 		TaskID: "t1", Flow: "f", Version: "v1", State: task.Running, Status: "processing",
 		Nodes: []task.Node{
-			{Component: "Probe", Module: "Prepare", Fn: "inspect.probe", State: task.Succeeded, Attempt: 2, StartedAt: &begun, EndedAt: &over},
-			{Component: "Segments", Module: "Process", Fn: "video.transcode", State: task.Waiting, Progress: &done, Segments: &task.Segments{Total: 10, Done: 3, Running: 2, Failed: 1}},
+			{Component: "Probe", Module: "Prepare", Fn: "inspect.probe", State: task.Succeeded, Attempt: 2, Reused: true, StartedAt: &begun, EndedAt: &over},
+			{Component: "Segments", Module: "Process", Fn: "video.transcode", State: task.Waiting, Progress: &done, Segments: &task.Segments{Total: 10, Done: 3, Reused: 1, Running: 2, Failed: 1}},
 			{Component: "Sound", Module: "Process", Fn: "derive.audio", State: task.Running, Attempt: 1, Worker: "w1"},
 			{Component: "Say", Module: "Process", Fn: "x", State: task.Failed, Attempt: 1, Error: &task.Fault{Kind: errs.Invalid, Message: `"no" #1`}},
 			{Component: "Merge", Module: "Process", Fn: "assemble.merge", State: task.Pending},
@@ -59,12 +59,12 @@ func TestGraph(t *testing.T) {
 task t1: running, processing
 flow f, version v1
 Prepare
-  Probe     inspect.probe    succeeded  attempt 2, 1.50 s
+  Probe     inspect.probe    succeeded  reused, attempt 2, 1.50 s
 Process
-  Segments  video.transcode  running    3 of 10 done, 2 running, 1 failed, 34 %
-  Sound     derive.audio     running    attempt 1, on w1                         after Say failing
+  Segments  video.transcode  running    3 of 10 done, 1 reused, 2 running, 1 failed, 34 %
+  Sound     derive.audio     running    attempt 1, on w1                                   after Say failing
   Say       x                failed     invalid: "no" #1
-  Merge     assemble.merge   pending                                             after Segments, Sound
+  Merge     assemble.merge   pending                                                       after Segments, Sound
   Redo      video.transcode  left out
 `)
 }
@@ -76,10 +76,10 @@ func TestMermaid(t *testing.T) {
 	same(t, bytes.NewBufferString(text), `
 flowchart LR
   subgraph "Prepare"
-    n0["Probe<br>succeeded, attempt 2, 1.50 s"]:::succeeded
+    n0["Probe<br>succeeded, reused, attempt 2, 1.50 s"]:::succeeded
   end
   subgraph "Process"
-    n1["Segments<br>running, 3 of 10 done, 2 running, 1 failed, 34 %"]:::waiting
+    n1["Segments<br>running, 3 of 10 done, 1 reused, 2 running, 1 failed, 34 %"]:::waiting
     n2["Sound<br>running, attempt 1, on w1"]:::running
     n3["Say<br>failed, invalid: #quot;no#quot; #35;1"]:::failed
     n4["Merge<br>pending"]:::pending
@@ -95,7 +95,8 @@ flowchart LR
 func TestHistory(t *testing.T) {
 	end, begun := at(20), at(15)
 	shown := &api.Task{Cmd: "x", Priority: 5, State: task.Failed, CreatedAt: at(0), EndedAt: &end, Error: &task.Fault{Kind: errs.Timeout, Message: "too late\nand more"},
-		Work: []api.Work{{ID: "t_B_3", State: task.Running, Attempt: 1, Worker: "w2", StartedAt: &begun}, {ID: "t_A", State: task.Succeeded, Attempt: 2, StartedAt: &begun}}}
+		Work: []api.Work{{ID: "t_B_3", State: task.Running, Attempt: 1, Worker: "w2", StartedAt: &begun}, {ID: "t_A", State: task.Succeeded, Attempt: 2, StartedAt: &begun},
+			{ID: "t_B_1", State: task.Succeeded, StartedAt: &begun, EndedAt: &end, Usage: fn.Usage{Reused: 1}}}}
 	var b bytes.Buffer
 	History(&b, shown, &api.History{
 		Traces: []task.Trace{
@@ -116,6 +117,7 @@ TIME                     SINCE     PART       WHAT
 2026-11-21 09:00:12.000  12.000 s  A          attempt 2 succeeded after 2.00 s
 2026-11-21 09:00:15.000  15.000 s  B slice 4  attempt 1 started on w2
 2026-11-21 09:00:19.000  19.000 s             cancel: asked for by the caller
+2026-11-21 09:00:20.000  20.000 s  B slice 2  reused: 1 of its files were computed before
 2026-11-21 09:00:20.000  20.000 s             failed: timeout: too late
 2026-11-21 09:00:21.000  21.000 s             webhook try 1 to http://c/: 204
 2026-11-21 09:00:22.000  22.000 s             webhook try 2 to http://c/: refused
