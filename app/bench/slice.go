@@ -3,21 +3,18 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/mediafn/mediafn/api"
-	"github.com/mediafn/mediafn/app"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
@@ -26,11 +23,18 @@ import (
 // SliceOptions sets what Slice compares.
 type SliceOptions struct {
 	File   string
-	Height int
+	Fn     string         // to run, sliced
+	Params map[string]any // of Fn, beside Height, Preset and CRF
+	Filter string         // what plain ffmpeg does before it scales; empty = nothing
+	Height int            // of the result; 0 = as it is
 	Preset string
 	CRF    int
 	Rounds int
+	Cores  int // 0 = all
 	Dir    string
+	// Profile is a file to write a CPU profile of mediafn's own process to; the
+	// tools it starts are not in it.
+	Profile string
 }
 
 // SliceReport compares medians of interleaved runs.
@@ -42,8 +46,14 @@ type SliceReport struct {
 	WallRatio float64  `json:"wall_ratio"` // mediafn ÷ ffmpeg
 	CPURatio  float64  `json:"cpu_ratio"`
 	SizeRatio float64  `json:"size_ratio"`
-	Slices    int      `json:"slices"`
-	Certified bool     `json:"certified"`
+	// Possible is the speed-up that dividing the reference's CPU time over the
+	// cores would give: cores × its wall ÷ its CPU, at most the cores.
+	Possible  float64 `json:"possible_speed_up"`
+	Reached   float64 `json:"reached"` // speed-up ÷ possible
+	Slices    int     `json:"slices"`
+	Certified bool    `json:"certified"`
+	Phases    Phases  `json:"phases"`  // of the last run
+	OwnCPU    float64 `json:"own_cpu"` // CPU seconds of mediafn's own process in the last run
 }
 
 // Cost is what one way of doing the work took.
@@ -53,75 +63,75 @@ type Cost struct {
 	Bytes int64   `json:"bytes"`
 }
 
-// Slice transcodes a file with plain ffmpeg and with mediafn, slicing forced,
+// Slice runs a file through plain ffmpeg and through mediafn, slicing forced,
 // by turns. mediafn's figures hold everything from the request to the
 // published result.
 func Slice(ctx context.Context, o SliceOptions) (_ *SliceReport, err error) {
-	dir, err := os.MkdirTemp(o.Dir, "mediafn-bench-")
-	if err != nil {
-		return nil, errs.As(errs.Internal, "bench", err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	a, err := app.Open(ctx, app.Config{
-		Data: filepath.Join(dir, "data"), Listen: "127.0.0.1:0", Roles: []string{"gateway", "controller", "worker", "results"},
-		Most: 64, Lease: 15 * time.Second, Tick: time.Second, Grace: 10 * time.Second,
-	}, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	p, err := start(ctx, o.Dir, o.Cores)
 	if err != nil {
 		return nil, err
 	}
-	running, stop := context.WithCancel(ctx)
-	var roles errgroup.Group
-	roles.Go(func() error { return a.Run(running) })
-	defer func() {
-		stop()
-		if e := roles.Wait(); err == nil {
-			err = e
-		}
-		if e := a.Close(); err == nil {
-			err = e
-		}
-	}()
-	s := &slicing{o: o, base: "http://" + a.Address(), dir: dir}
-	if err := s.upload(ctx); err != nil {
+	defer p.end(&err)
+	if err := p.upload(ctx, o.File, "source"); err != nil {
 		return nil, err
 	}
-	return s.compare(ctx)
+	s := &slicing{SliceOptions: o, platform: p, report: &SliceReport{Rounds: o.Rounds, Certified: true}}
+	stop, err := Profiles{CPU: o.Profile}.start("slice", false)
+	if err != nil {
+		return nil, err
+	}
+	return s.report, errors.Join(s.compare(ctx), stop())
 }
 
 type slicing struct {
-	o    SliceOptions
-	base string
-	dir  string
+	SliceOptions
+	*platform
+	report *SliceReport
 }
 
-func (s *slicing) compare(ctx context.Context) (*SliceReport, error) {
-	r := &SliceReport{Rounds: s.o.Rounds, Certified: true}
+func (s *slicing) compare(ctx context.Context) error {
 	var plain, sliced []Cost
-	for range s.o.Rounds {
-		p, err := s.plain(ctx, r)
+	for range s.Rounds {
+		p, err := s.plain(ctx)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		m, err := s.mediafn(ctx, r)
+		m, err := s.mediafn(ctx)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		plain, sliced = append(plain, p), append(sliced, m)
 	}
+	r := s.report
 	r.Plain, r.Sliced = median(plain), median(sliced)
 	r.WallRatio = r.Sliced.Wall / r.Plain.Wall
 	r.CPURatio = r.Sliced.CPU / r.Plain.CPU
 	r.SizeRatio = float64(r.Sliced.Bytes) / float64(r.Plain.Bytes)
-	return r, nil
+	cores := float64(s.Cores)
+	if s.Cores == 0 {
+		cores = float64(runtime.NumCPU())
+	}
+	r.Possible = min(cores, cores*r.Plain.Wall/r.Plain.CPU)
+	r.Reached = 1 / r.WallRatio / r.Possible
+	return nil
 }
 
 // plain runs ffmpeg as a user would, with the settings of the request.
-func (s *slicing) plain(ctx context.Context, r *SliceReport) (Cost, error) {
+func (s *slicing) plain(ctx context.Context) (Cost, error) {
 	out := filepath.Join(s.dir, "plain.mp4")
-	args := []string{"-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-i", s.o.File,
-		"-vf", fmt.Sprintf("scale=-2:%d", s.o.Height), "-c:v", "libx264", "-preset", s.o.Preset, "-crf", fmt.Sprint(s.o.CRF),
-		"-c:a", "aac", "-b:a", "128k", "-movflags", "+faststart", out}
-	r.Command = append([]string{"ffmpeg"}, args...)
+	args := []string{"-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-i", s.File}
+	filter := s.Filter
+	if s.Height > 0 {
+		if filter != "" {
+			filter += ","
+		}
+		filter += fmt.Sprintf("scale=-2:%d", s.Height)
+	}
+	if filter != "" {
+		args = append(args, "-vf", filter)
+	}
+	args = append(args, "-c:v", "libx264", "-preset", s.Preset, "-crf", fmt.Sprint(s.CRF), "-c:a", "aac", "-b:a", "128k", "-movflags", "+faststart", out)
+	s.report.Command = append([]string{"ffmpeg"}, args...)
 	cmd := exec.CommandContext(ctx, "ffmpeg", args...)
 	cmd.Stderr = os.Stderr
 	began := time.Now()
@@ -135,37 +145,32 @@ func (s *slicing) plain(ctx context.Context, r *SliceReport) (Cost, error) {
 	return c, os.Remove(out)
 }
 
-func (s *slicing) mediafn(ctx context.Context, r *SliceReport) (Cost, error) {
-	params, err := json.Marshal(map[string]any{
-		"height": s.o.Height, "preset": s.o.Preset, "crf": s.o.CRF, "audio_bitrate": 128000,
-	})
+// request is the task that does what plain does.
+func (s *slicing) request() (api.Submit, error) {
+	all := map[string]any{"preset": s.Preset, "crf": s.CRF, "audio_bitrate": 128000}
+	if s.Height > 0 {
+		all["height"] = s.Height
+	}
+	maps.Copy(all, s.Params)
+	params, err := json.Marshal(all)
+	return api.Submit{
+		Cmd: s.Fn, Params: params, Inputs: []media.Ref{place("source")}, Outputs: []media.Ref{place("result.mp4")}, Extra: task.Extra{Slice: "force"},
+	}, err
+}
+
+func (s *slicing) mediafn(ctx context.Context) (Cost, error) {
+	body, err := s.request()
 	if err != nil {
 		return Cost{}, err
 	}
-	before, began := allCPU(), time.Now()
-	var accepted api.Response
-	err = s.call(ctx, http.MethodPost, "/v1/tasks", api.Submit{
-		Cmd: "video.transcode", Params: params, Inputs: []media.Ref{{Bucket: "bench", Key: "source"}},
-		Extra: task.Extra{Slice: "force"},
-	}, &accepted)
+	before, own, began := allCPU(), cpuSeconds(), time.Now()
+	t, err := s.run(ctx, body)
 	if err != nil {
 		return Cost{}, err
 	}
-	var t api.Task
-	for !t.State.Final() {
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return Cost{}, ctx.Err()
-		}
-		if err := s.call(ctx, http.MethodGet, "/v1/tasks/"+accepted.TaskID, nil, &t); err != nil {
-			return Cost{}, err
-		}
-	}
-	if t.State != task.Succeeded {
-		return Cost{}, errs.New(errs.Internal, "bench", "task %s: %s: %s", t.TaskID, t.State, t.Error.Message)
-	}
-	r.Slices = t.Figures.Slices
+	c := Cost{Wall: time.Since(began).Seconds(), CPU: allCPU() - before}
+	r := s.report
+	r.Slices, r.Phases, r.OwnCPU = t.Figures.Slices, phasesOf(t), cpuSeconds()-own
 	var result struct {
 		Certificate struct {
 			OK bool `json:"ok"`
@@ -173,78 +178,27 @@ func (s *slicing) mediafn(ctx context.Context, r *SliceReport) (Cost, error) {
 	}
 	_ = json.Unmarshal(t.Result, &result) // a result without certificate is not certified
 	r.Certified = r.Certified && result.Certificate.OK
-	c := Cost{Wall: time.Since(began).Seconds(), CPU: allCPU() - before}
 	for _, f := range t.Outputs {
 		c.Bytes += f.Size
 	}
 	return c, nil
 }
 
-func (s *slicing) upload(ctx context.Context) error {
-	f, err := os.Open(s.o.File)
-	if err != nil {
-		return errs.New(errs.Invalid, "bench", "%w", err)
-	}
-	defer func() { _ = f.Close() }()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, s.base+"/v1/objects/bench/source", f)
-	if err != nil {
-		return err
-	}
-	if st, err := f.Stat(); err == nil {
-		req.ContentLength = st.Size()
-	}
-	return answer(http.DefaultClient.Do(req))(nil)
-}
-
-func (s *slicing) call(ctx context.Context, method, path string, body, into any) error {
-	var reader io.Reader
-	if body != nil {
-		pr, pw := io.Pipe()
-		go func() { pw.CloseWithError(json.NewEncoder(pw).Encode(body)) }()
-		reader = pr
-	}
-	req, err := http.NewRequestWithContext(ctx, method, s.base+path, reader)
-	if err != nil {
-		return err
-	}
-	return answer(http.DefaultClient.Do(req))(into)
-}
-
-// answer decodes a response, or turns it into an error.
-func answer(resp *http.Response, err error) func(into any) error {
-	return func(into any) error {
-		if err != nil {
-			return errs.As(errs.Transient, "bench", err)
-		}
-		defer func() { _ = resp.Body.Close() }()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil {
-			return errs.As(errs.Transient, "bench", err)
-		}
-		if resp.StatusCode/100 != 2 {
-			return errs.New(errs.Internal, "bench", "status %d: %s", resp.StatusCode, body)
-		}
-		if into == nil {
-			return nil
-		}
-		return json.Unmarshal(body, into)
-	}
-}
-
 func median(all []Cost) Cost {
-	middle := func(get func(Cost) float64) float64 {
-		values := make([]float64, len(all))
-		for i, c := range all {
-			values[i] = get(c)
-		}
-		slices.Sort(values)
-		return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
-	}
 	return Cost{
-		Wall:  middle(func(c Cost) float64 { return c.Wall }),
-		CPU:   middle(func(c Cost) float64 { return c.CPU }),
-		Bytes: int64(middle(func(c Cost) float64 { return float64(c.Bytes) })),
+		Wall:  middle(all, func(c Cost) float64 { return c.Wall }),
+		CPU:   middle(all, func(c Cost) float64 { return c.CPU }),
+		Bytes: int64(middle(all, func(c Cost) float64 { return float64(c.Bytes) })),
 	}
+}
+
+func middle[T any](all []T, get func(T) float64) float64 {
+	values := make([]float64, len(all))
+	for i, one := range all {
+		values[i] = get(one)
+	}
+	slices.Sort(values)
+	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
 }
 
 // allCPU is what this process and its ended children have used, in seconds.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/mediafn/mediafn/app/bench"
 )
@@ -102,34 +101,4 @@ func printWaiting(out io.Writer, r *bench.WaitingReport) {
 	}
 	fmt.Fprintf(out, "all decided after %.1f s: RSS %.0f MiB, heap %.1f MiB; peak %.0f MiB\n",
 		r.DecidedSeconds, r.After.ResidentMiB, r.After.HeapMiB, r.MaxResidentMiB)
-}
-
-type benchSliceCmd struct {
-	File   string `arg:"" type:"existingfile" help:"The video to transcode."`
-	Height int    `default:"720" help:"Height of the result."`
-	Preset string `default:"medium" help:"Preset of x264."`
-	CRF    int    `name:"crf" default:"23" help:"Quality of x264."`
-	Rounds int    `default:"3" help:"Runs of each, by turns; medians are compared."`
-	Dir    string `help:"Folder to work in. Default: the system's temporary folder."`
-	JSON   bool   `name:"json" help:"Print JSON."`
-}
-
-func (b *benchSliceCmd) Run(ctx context.Context, std *std) error {
-	r, err := bench.Slice(ctx, bench.SliceOptions{
-		File: b.File, Height: b.Height, Preset: b.Preset, CRF: b.CRF, Rounds: max(b.Rounds, 1), Dir: b.Dir,
-	})
-	if err != nil {
-		return err
-	}
-	if b.JSON {
-		return json.NewEncoder(std.out).Encode(r)
-	}
-	_, err = fmt.Fprintf(std.out, `%s
-             wall        CPU         bytes
-  ffmpeg   %8.2f s  %8.2f s  %10d
-  mediafn  %8.2f s  %8.2f s  %10d   %d slices, certified: %t
-  ratio    %8.3f    %8.3f    %10.3f   mediafn ÷ ffmpeg, medians of %d interleaved runs
-`, strings.Join(r.Command, " "), r.Plain.Wall, r.Plain.CPU, r.Plain.Bytes, r.Sliced.Wall, r.Sliced.CPU, r.Sliced.Bytes,
-		r.Slices, r.Certified, r.WallRatio, r.CPURatio, r.SizeRatio, r.Rounds)
-	return err
 }
