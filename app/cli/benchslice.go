@@ -14,17 +14,18 @@ import (
 )
 
 type benchSliceCmd struct {
-	File   string            `arg:"" type:"existingfile" help:"The video to work on."`
-	Fn     string            `default:"video.transcode" help:"Function to run, sliced."`
-	Params map[string]string `name:"param" short:"p" mapsep:"none" env:"-" placeholder:"NAME=VALUE" help:"Parameter of the function, beside height, preset and crf; may be repeated."`
-	Filter string            `help:"What plain ffmpeg does to match the function, in front of scaling, as hqdn3d=4."`
-	Height int               `default:"720" help:"Height of the result; 0 = as it is."`
-	Preset string            `default:"medium" help:"Preset of x264."`
-	CRF    int               `name:"crf" default:"23" help:"Quality of x264."`
-	Rounds int               `default:"5" help:"Runs of each, by turns; medians are compared."`
-	Cores  int               `help:"Cores to keep busy. Default: all."`
-	Dir    string            `help:"Folder to work in. Default: the system's temporary folder."`
-	JSON   bool              `name:"json" help:"Print JSON."`
+	File    string            `arg:"" type:"existingfile" help:"The video to work on."`
+	Fn      string            `default:"video.transcode" help:"Function to run, sliced."`
+	Params  map[string]string `name:"param" short:"p" mapsep:"none" env:"-" placeholder:"NAME=VALUE" help:"Parameter of the function, beside height, preset and crf; may be repeated."`
+	Filter  string            `help:"What plain ffmpeg does to match the function, in front of scaling, as hqdn3d=4."`
+	Height  int               `default:"720" help:"Height of the result; 0 = as it is."`
+	Preset  string            `default:"medium" help:"Preset of x264."`
+	CRF     int               `name:"crf" default:"23" help:"Quality of x264."`
+	Rounds  int               `default:"5" help:"Runs of each, by turns; medians are compared."`
+	Cores   int               `help:"Cores to keep busy. Default: all."`
+	Profile string            `help:"Write a CPU profile of mediafn's own process to this file."`
+	Dir     string            `help:"Folder to work in. Default: the system's temporary folder."`
+	JSON    bool              `name:"json" help:"Print JSON."`
 }
 
 func (b *benchSliceCmd) Run(ctx context.Context, std *std) error {

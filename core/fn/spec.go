@@ -111,9 +111,15 @@ type Timeout struct {
 // measuring; scheduling and deadlines are computed from it.
 type Price struct {
 	CPUSeconds float64 `json:"cpu_seconds"`
-	Memory     int64   `json:"memory"` // bytes resident at the peak
-	GPU        int     `json:"gpu,omitempty"`
-	Cores      int     `json:"cores"` // how many it can keep busy at once; 0 = too little to count
+	// Sound is what of CPUSeconds the sound takes. Of a call that is sliced it is
+	// rendered once, beside the slices.
+	Sound float64 `json:"sound,omitempty"`
+	// Serial is what of CPUSeconds a whole call does on one thread however many it
+	// has: filters, mostly.
+	Serial float64 `json:"serial,omitempty"`
+	Memory int64   `json:"memory"` // bytes resident at the peak
+	GPU    int     `json:"gpu,omitempty"`
+	Cores  int     `json:"cores"` // how many it can keep busy at once; 0 = too little to count
 	// Class names what of the parameters makes calls alike, such as "h264 medium":
 	// corrections are learned by class, beside the resolution. Few values; empty =
 	// one class.

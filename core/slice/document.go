@@ -35,7 +35,7 @@ func Document(r Request) Plan {
 		return p
 	}
 	if r.Assembly.Sound && r.Source.HasAudio() {
-		sound := SoundPart()
+		sound := SoundPart(r.Price)
 		p.HasSound, p.Sound = true, &sound
 	}
 	if r.Assembly.Reduce {

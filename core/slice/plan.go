@@ -10,8 +10,9 @@ import (
 	"github.com/mediafn/mediafn/core/media"
 )
 
-// Lengths of slices, in seconds. Shorter than goodMin a slice costs quality:
-// each starts its encoder's rate control anew.
+// Lengths of slices, in seconds, beside what their price suggests (bounds).
+// Shorter than goodMin a slice costs quality: each starts its encoder's rate
+// control anew.
 const (
 	absoluteMin = 4.0
 	goodMin     = 10.0
@@ -30,17 +31,19 @@ type wish struct {
 	Length float64 // seconds of the whole
 }
 
-// wanted turns length and workers into a wish. Every worker gets the same
-// number of slices — three, or as many as leave them goodMin long — so that
-// none waits for the last. Many workers and a short video: as many slices as
-// absoluteMin allows. A long one: no slice above longest.
-func wanted(length float64, workers int, force bool) wish {
-	w := wish{Min: absoluteMin, Length: length}
-	if force && length < 2*absoluteMin {
+// wanted is how a video of that length should be cut. Every worker gets the
+// same number of slices — three, or as many as leave them goodMin long — so that
+// none waits for the last. Many workers and a short video: as many slices as are
+// worth starting. A long one, or dear work: no slice above what may be lost.
+func (r *Request) wanted(length float64) wish {
+	workers := max(r.Workers, 1)
+	least, longest := r.bounds(length)
+	w := wish{Min: least, Length: length}
+	if r.Mode == Force && length < 2*absoluteMin {
 		w.Min = forcedMin
 	}
-	most := min(int(min(length/w.Min, MaxParts)), MaxParts)
-	each := min(max(int(length/goodMin/float64(workers)), 1), perWorker)
+	most := int(min(length/w.Min, MaxParts))
+	each := min(max(int(length/max(goodMin, w.Min)/float64(workers)), 1), perWorker)
 	if over := int(math.Ceil(length / longest / float64(workers))); over > each {
 		each = over
 	}

@@ -39,7 +39,8 @@ func clip(seconds float64, rate media.Rational, scale int64, gop int) *media.Inf
 
 func request(source *media.Info) slice.Request {
 	return slice.Request{Source: source, Spec: fn.Slicing{Mode: fn.Independent}, Workers: 16,
-		Price: fn.Price{CPUSeconds: 3 * source.Duration, Cores: 4}, Assembly: fn.Assembly{Container: "mp4", Sound: true}}
+		Price:    fn.Price{CPUSeconds: 3 * source.Duration, Sound: 0.05 * source.Duration, Serial: 0.3 * source.Duration, Cores: 4},
+		Assembly: fn.Assembly{Container: "mp4", Sound: true}}
 }
 
 var (
@@ -90,7 +91,7 @@ func TestDecideCodes(t *testing.T) {
 		{slice.TooShort, "one second", func(r *slice.Request) { r.Source = clip(1, pal, 12800, 50) }, ""},
 		{slice.TooShort, "threshold", func(r *slice.Request) { r.Threshold = time.Hour }, slice.Forced},
 		{slice.FewWorkers, "one worker", func(r *slice.Request) { r.Workers = 1 }, slice.Forced},
-		{slice.NoGain, "as many cores as threads", func(r *slice.Request) { r.Workers = 2 }, slice.Forced},
+		{slice.NoGain, "as many cores as threads", func(r *slice.Request) { r.Workers, r.Price.Serial = 2, 0 }, slice.Forced},
 	}
 	for _, c := range cases {
 		for _, mode := range []slice.Mode{slice.Auto, slice.Force} {

@@ -91,19 +91,13 @@ type Decision struct {
 	Prediction Prediction
 }
 
-// Prediction compares running in slices with running whole. Seconds are wall
-// time with Request.Workers, costs are CPU seconds. It is zero where the
-// decision fell before there was anything to compare.
-type Prediction struct {
-	SlicedSeconds float64 `json:"sliced_seconds"`
-	WholeSeconds  float64 `json:"whole_seconds"`
-	SlicedCost    float64 `json:"sliced_cost"`
-	WholeCost     float64 `json:"whole_cost"`
-}
-
-// soundShare is what rendering the sound costs beside the pictures.
-const soundShare = 0.05
-
 // SoundPart is the part that renders the sound, once and whole, beside the
-// slices: sound encoded in pieces clicks at every joint and drifts.
-func SoundPart() fn.Part { return fn.Part{Stream: fn.Sound, Of: 1, Share: soundShare} }
+// slices: sound encoded in pieces clicks at every joint and drifts. Its share
+// is of the price of the whole.
+func SoundPart(whole fn.Price) fn.Part {
+	part := fn.Part{Stream: fn.Sound, Of: 1, Share: 0.05}
+	if whole.Sound > 0 && whole.CPUSeconds > 0 {
+		part.Share = min(whole.Sound/whole.CPUSeconds, 1)
+	}
+	return part
+}

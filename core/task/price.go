@@ -82,8 +82,8 @@ type PriceKey struct {
 // Learned is what attempts really took, against what was declared.
 type Learned struct {
 	N        int64     `json:"n"`        // attempts; the older they are the less they count
-	Declared float64   `json:"declared"` // CPU seconds, summed
-	Actual   float64   `json:"actual"`   // CPU seconds, summed
+	Declared float64   `json:"declared"` // CPU seconds without those of sound, summed
+	Actual   float64   `json:"actual"`   // CPU seconds, likewise
 	Memory   int64     `json:"memory"`   // bytes, the most seen
 	At       time.Time `json:"at"`
 }
@@ -101,7 +101,9 @@ func (l Learned) Correct(p fn.Price) fn.Price {
 		return p
 	}
 	if l.Declared > 0 && l.Actual > 0 {
-		p.CPUSeconds *= min(max(l.Actual/l.Declared, 1.0/farthest), farthest)
+		factor := min(max(l.Actual/l.Declared, 1.0/farthest), farthest)
+		p.CPUSeconds = p.Sound + (p.CPUSeconds-p.Sound)*factor // sound takes much the same always
+		p.Serial *= factor
 	}
 	if l.Memory > 0 && p.Memory > 0 {
 		p.Memory = min(max(l.Memory+l.Memory/4, p.Memory/farthest), p.Memory*farthest)

@@ -83,7 +83,7 @@ func (r *round) rows(c *flow.Component) ([]Work, error) {
 		if base.Part, err = r.part(*c.Part); err != nil {
 			return nil, err
 		}
-		w.Price, w.Declared = partPrice(w.Price, base.Part), w.Declared*base.Part.Share
+		w.Price, w.Declared = partPrice(&w, base.Part)
 		if base.Part.Stream == fn.Sound {
 			w.Declared, w.Kind = 0, media.Audio
 		}
@@ -92,17 +92,23 @@ func (r *round) rows(c *flow.Component) ([]Work, error) {
 	return []Work{withJob(w, base)}, nil
 }
 
-// partPrice is what a part of a call costs. A slice runs on one core. Sound
-// costs so little that it runs beside the pictures instead of taking a core
-// from a slice; so does reducing analyses.
-func partPrice(whole fn.Price, p *fn.Part) fn.Price {
-	price := whole
+// partPrice is what a part of a call costs, and what of that is declared: the
+// same before experience corrected it. A slice runs on one core. Sound costs so
+// little that it runs beside the pictures instead of taking a core from a slice;
+// so does reducing analyses.
+func partPrice(whole *Work, p *fn.Part) (price fn.Price, declared float64) {
+	price = whole.Price
+	price.Sound, price.Serial = 0, 0
 	price.CPUSeconds *= p.Share
 	price.Cores = min(price.Cores, 1)
 	if p.Stream == fn.Sound || p.Pass == fn.Reduce {
-		price.Cores, price.GPU, price.Memory = 0, 0, min(whole.Memory, 256<<20)
+		price.Cores, price.GPU, price.Memory = 0, 0, min(whole.Price.Memory, 256<<20)
 	}
-	return price
+	declared = price.CPUSeconds
+	if pictures := whole.Price.CPUSeconds - whole.Price.Sound; pictures > 0 {
+		declared *= max(whole.Declared-whole.Price.Sound, 0) / pictures
+	}
+	return price, declared
 }
 
 // maxPriced bounds what a price may give an attempt: prices are computed from
@@ -163,7 +169,7 @@ func (r *round) fanOut(c *flow.Component, w Work, base job.Job) ([]Work, error) 
 		if parts[i].Share == 0 { // a list of another maker
 			parts[i].Share = 1 / float64(len(parts))
 		}
-		s.Price, s.Declared = partPrice(w.Price, &parts[i]), w.Declared*parts[i].Share
+		s.Price, s.Declared = partPrice(&w, &parts[i])
 		s.Timeout = deadline(spec, s)
 		j := base
 		j.Part = &parts[i]

@@ -7,15 +7,17 @@ import (
 )
 
 // learn notes what an attempt that succeeded took, if its price was declared.
+// Sound, which takes much the same whatever the pictures take, is left out.
 func (c *Controller) learn(w *task.Work) {
-	if w.Declared <= 0 || w.Usage.CPUSeconds <= 0 || w.Usage.Reused > 0 {
+	declared, took := w.Declared-w.Price.Sound, w.Usage.CPUSeconds-w.Price.Sound
+	if declared <= 0 || took <= 0 || w.Usage.Reused > 0 {
 		return // nothing was declared, or not all of it was computed
 	}
 	key := task.PriceKey{Fn: w.Fn + "@" + w.FnVersion, Class: w.Class}
 	l := c.lessons[key]
 	l.N++
-	l.Declared += w.Declared
-	l.Actual += w.Usage.CPUSeconds
+	l.Declared += declared
+	l.Actual += took
 	l.Memory = max(l.Memory, w.Usage.MaxMemory)
 	c.lessons[key] = l
 }

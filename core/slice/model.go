@@ -1,0 +1,183 @@
+package slice
+
+import (
+	"math"
+	"slices"
+
+	"github.com/mediafn/mediafn/core/fn"
+)
+
+// What a prediction assumes beside the function's price, which is learned. All
+// were measured on one machine with two cores; docs/benchmarks.md says how.
+// Seconds of a tool are CPU seconds, which are wall seconds on a core of its own.
+const (
+	// sliceStart is what any run costs beside its frames: a sandboxed process,
+	// the container's tables, the encoder's own tables and buffers.
+	sliceStart = 0.15
+	// leadShare is the share of decoding in the price of a frame. It prices
+	// frames that are decoded only to get to the first wanted one.
+	leadShare = 0.15
+	// threadTax is what several threads cost: each second of what the price says
+	// one thread does alone takes so much more when others wait for its pictures.
+	threadTax = 0.6
+	// prepareTime is from the request to the first slice's start: a look at the
+	// tables, the plan, the commits of both.
+	prepareTime = 0.03
+	// hopTime is from a component's end to the next one's start.
+	hopTime = 0.01
+	// grantTime is how long the controller takes over one slice.
+	grantTime = 1.0 / 3000
+	// mergeStart, mergeSecond and mergeByte are what a merge takes: its start, each
+	// second of media (packets are read and written one by one), and each byte,
+	// which is read once and written twice, since the index goes to the front.
+	mergeStart, mergeSecond, mergeByte = 0.12, 0.001, 1 / 300e6
+	// certifyStart is what a certificate takes beside pictures: tables of result
+	// and source, three stretches of sound of each, decoders' starts.
+	// certifyPixel is what each pixel of a picture takes that is looked up by a
+	// seek, in the source and in the result; certifyMost slices are looked at.
+	certifyStart, certifyPixel, certifyMost = 0.35, 2.5e-8, 12
+	// worth is how many times its start a slice must cost. Shorter ones would
+	// spend more than a tenth on starting.
+	worth = 10 * sliceStart
+	// lossMost is the most a slice may cost, in CPU seconds: it is lost when one
+	// fails.
+	lossMost = 1800
+	// minGain: slicing that saves less than this share of the time is not worth
+	// what it adds.
+	minGain = 0.10
+)
+
+// Prediction compares running in slices with running whole. Seconds are wall
+// time with Workers, costs are CPU seconds. Sliced figures are zero where
+// nothing can be cut.
+type Prediction struct {
+	Workers       int     `json:"workers"`
+	Slices        int     `json:"slices,omitempty"`
+	SlicedSeconds float64 `json:"sliced_seconds"`
+	WholeSeconds  float64 `json:"whole_seconds"`
+	SlicedCost    float64 `json:"sliced_cost"`
+	WholeCost     float64 `json:"whole_cost"`
+}
+
+// Curve predicts a request for each number of workers, as if slicing were asked
+// for: with more of them the plan itself has more and shorter slices.
+func Curve(r Request, workers []int) []Prediction {
+	curve := make([]Prediction, len(workers))
+	for i, n := range workers {
+		r.Mode, r.Workers = Force, n
+		curve[i] = Decide(r).Prediction
+	}
+	return curve
+}
+
+// frameCost is the CPU time of one frame of the whole.
+func (r *Request) frameCost() float64 {
+	v := r.Source.MainVideo()
+	cpu := r.Price.CPUSeconds
+	if cpu <= 0 {
+		cpu = span(v)
+	}
+	return max(cpu-r.Price.Sound-sliceStart, 0) / float64(max(v.Frames, 1))
+}
+
+// whole predicts one run with as many threads as the function can keep busy.
+// What one thread does alone is not divided (Amdahl).
+func (r *Request) whole() Prediction {
+	p := Prediction{Workers: max(r.Workers, 1)}
+	pictures := r.frameCost() * float64(r.Source.MainVideo().Frames)
+	threads := float64(min(max(r.Price.Cores, 1), p.Workers))
+	serial := min(r.Price.Serial, pictures)
+	if threads > 1 {
+		pictures += threadTax * serial
+	}
+	p.WholeCost = sliceStart + pictures + r.Price.Sound
+	p.WholeSeconds = prepareTime + sliceStart + serial + (pictures-serial+r.Price.Sound)/threads + hopTime
+	return p
+}
+
+// predict compares the parts, longest first on the workers, with one run of the
+// whole, and tells each part its share of the price.
+func (r *Request) predict(c *cutter, parts []fn.Part) Prediction {
+	p := r.whole()
+	p.Slices = len(parts)
+	frame, first := r.frameCost(), int64(0)
+	price := sliceStart + frame*float64(c.v.Frames) + r.Price.Sound
+	costs := make([]float64, len(parts), len(parts)+1)
+	for i := range parts {
+		part := &parts[i]
+		skipped := first - part.DropHead - c.keyAt(first-part.DropHead).Frame
+		costs[i] = sliceStart + frame*(float64(part.DropHead+part.Frames+part.DropTail)+leadShare*float64(skipped))
+		part.Share = costs[i] / price
+		p.SlicedCost += costs[i]
+		first += part.Frames
+	}
+	p.SlicedSeconds = prepareTime + grantTime*float64(len(parts))
+	if r.Assembly.Reduce {
+		looks := slices.Clone(costs)
+		for i := range looks {
+			looks[i] *= analyseShare
+			p.SlicedCost += looks[i]
+		}
+		reduction := sliceStart + reduceShare*p.WholeCost
+		p.SlicedSeconds += makespan(looks, p.Workers) + reduction + 2*hopTime
+		p.SlicedCost += reduction
+	}
+	if r.Price.Sound > 0 { // beside the slices
+		costs = append(costs, sliceStart+r.Price.Sound)
+		p.SlicedCost += costs[len(parts)]
+	}
+	merge, certify := r.join(len(parts))
+	p.SlicedSeconds += makespan(costs, p.Workers) + merge + certify + 4*hopTime
+	p.SlicedCost += merge + certify
+	return p
+}
+
+// join is what merging and certifying n parts takes.
+func (r *Request) join(n int) (merge, certify float64) {
+	v := r.Source.MainVideo()
+	merge = mergeStart + mergeSecond*span(v) + mergeByte*float64(max(r.Source.Size, 0))
+	from := float64(v.Width) * float64(v.Height)
+	to := float64(r.Assembly.Width) * float64(r.Assembly.Height)
+	if to == 0 {
+		to = from
+	}
+	return merge, certifyStart + certifyPixel*(from+to)*float64(min(n, certifyMost))
+}
+
+// makespan is the time until the last of the costs is done when the longest
+// goes first and each next goes to the worker that is free soonest.
+func makespan(costs []float64, workers int) float64 {
+	costs = slices.Clone(costs)
+	slices.SortFunc(costs, func(a, b float64) int {
+		switch {
+		case a > b:
+			return -1
+		case a < b:
+			return 1
+		}
+		return 0
+	})
+	busy := make([]float64, min(workers, len(costs)))
+	for _, cost := range costs {
+		soonest := 0
+		for i := range busy {
+			if busy[i] < busy[soonest] {
+				soonest = i
+			}
+		}
+		busy[soonest] += cost
+	}
+	return slices.Max(busy)
+}
+
+// bounds are the lengths between which a slice makes sense for its price, in
+// seconds: long enough to be worth starting, short enough to be lost.
+func (r *Request) bounds(length float64) (least, most float64) {
+	second := r.frameCost() * float64(r.Source.MainVideo().Frames) / max(length, 1e-9)
+	least, most = absoluteMin, longest
+	if second > 0 && !math.IsInf(second, 0) {
+		least = min(max(least, worth/second), max(length/2, absoluteMin))
+		most = max(min(most, lossMost/second), goodMin)
+	}
+	return least, max(most, least)
+}
