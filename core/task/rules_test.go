@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -207,14 +209,28 @@ func TestNumbersSurvive(t *testing.T) {
 
 func TestFigures(t *testing.T) {
 	began := time.Unix(1000, 0)
-	tk := &task.Task{CreatedAt: began, EndedAt: began.Add(20 * time.Second), Usage: fn.Usage{CPUSeconds: 7, FetchSeconds: 1, StoreSeconds: 2},
-		Outputs: []media.Object{{Size: 50}}}
+	at := func(s float64) time.Time { return began.Add(time.Duration(s * float64(time.Second))) }
+	slice := func(order int, from, till float64) *task.Work {
+		return &task.Work{Component: "S", Order: order, Attempt: 1, State: task.Succeeded, StartedAt: at(from), EndedAt: at(till)}
+	}
+	tk := &task.Task{CreatedAt: began, EndedAt: at(20), Outputs: []media.Object{{Size: 50}},
+		Usage: fn.Usage{CPUSeconds: 7, FetchSeconds: 1, StoreSeconds: 2, BytesIn: 210, BytesOut: 120}}
+	twin := slice(3, 11, 12)
+	twin.ID = task.TwinID("t_S_3")
 	f := task.FiguresOf(tk, task.Rows{
 		"p": {Fn: "inspect.probe", Order: -1, State: task.Succeeded, Attempt: 1, Facts: json.RawMessage(`{"size":200,"duration":10}`)},
-		"s": {Order: 0, Attempt: 2},
+		"d": {Fn: "slice.plan", Order: -1, State: task.Succeeded, Facts: json.RawMessage(`{"prediction":{"whole_seconds":16,"whole_cost":5.6}}`)},
+		// Two at a time for four seconds, one for two, a pause, two again.
+		"s0": slice(0, 1, 5), "s1": slice(1, 1, 7), "s2": slice(2, 10, 12), "s3": slice(3, 10, 12), "s4": twin,
+		"a0": {Component: "A", Order: 0, Attempt: 2},
 	})
-	want := task.Figures{Wall: 20, CPU: 7, Transfer: 3, InputSeconds: 10, ProcessingRatio: 2, CompressionRatio: 0.25, Slices: 1, Attempts: 3}
-	if *f != want {
-		t.Errorf("got %+v, want %+v", *f, want)
+	want := task.Figures{Wall: 20, CPU: 7, Transfer: 3, InputSeconds: 10, ProcessingRatio: 2, ComputingRatio: 0.7, TransferRatio: 0.3, CompressionRatio: 0.25,
+		CostRatio: 1.25, WallRatio: 1.25, BytesIn: 200, BytesOut: 50, BytesFetched: 210, BytesStored: 120,
+		Slices: 4, Concurrency: 15.0 / 8 / 4, PeakConcurrency: 0.75, Attempts: 8}
+	if diff := cmp.Diff(want, *f, cmpopts.EquateApprox(0, 1e-9)); diff != "" {
+		t.Error(diff)
+	}
+	if whole := task.FiguresOf(&task.Task{}, task.Rows{"w": {Order: -1, Attempt: 1}}); *whole != (task.Figures{Attempts: 1}) {
+		t.Errorf("%+v", whole)
 	}
 }

@@ -58,14 +58,27 @@ func (tr trial) compareSound(ctx fn.Context, tracks int) (all []slice.Shift, err
 // matches itself at every period: the smallest shift that is as good as any
 // is taken.
 func shift(a, b []float64) (lag float64, clear bool) {
+	if len(a) <= 2*earReach || len(b) < len(a) {
+		return 0, false
+	}
+	ears := a[earReach : len(a)-earReach]
+	aa := 0.0
+	for _, x := range ears {
+		aa += x * x
+	}
+	loud := make([]float64, len(b)+1) // of all samples before; whole numbers, so differences are exact
+	for i, y := range b {
+		loud[i+1] = loud[i] + y*y
+	}
 	score := func(k int) float64 {
-		ab, aa, bb := 0.0, 0.0, 0.0
-		for i := earReach; i < len(a)-earReach; i++ {
-			x, y := a[i], b[i+k]
-			ab, aa, bb = ab+x*y, aa+x*x, bb+y*y
-		}
+		from := earReach + k
+		bb := loud[from+len(ears)] - loud[from]
 		if aa < 1 || bb < 1 { // silence, one quantisation step loud at most
 			return 0
+		}
+		ab := 0.0
+		for i, y := range b[from : from+len(ears)] {
+			ab += ears[i] * y
 		}
 		return ab / math.Sqrt(aa*bb)
 	}
@@ -118,10 +131,10 @@ func hear(ctx fn.Context, ff *ffmpeg.Tool, in *fn.Input, track int, at []float64
 }
 
 // seekTo opens in at the entry point before t, a time on the file's own time
-// line, and leaves it to a filter to cut exactly.
-func seekTo(in *fn.Input, t float64) ([]string, error) {
+// line, with options of the input, and leaves it to a filter to cut exactly.
+func seekTo(in *fn.Input, t float64, options ...string) ([]string, error) {
 	open := source.Open(in)
 	open.Seek = new(max(t, 0))
-	open.Extra = append(open.Extra, "-threads", "1", "-seek_timestamp", "1", "-noaccurate_seek")
+	open.Extra = append(append(open.Extra, "-threads", "1", "-seek_timestamp", "1", "-noaccurate_seek"), options...)
 	return open.Args()
 }

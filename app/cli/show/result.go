@@ -63,6 +63,7 @@ type taskReport struct {
 	Sliced      *bool              `json:"sliced"`
 	SliceCode   string             `json:"slice_code"`
 	SliceReason string             `json:"slice_reason"`
+	Prediction  *slice.Prediction  `json:"prediction"`
 	Certificate *slice.Certificate `json:"certificate"`
 	Facts       json.RawMessage    `json:"facts"`
 }
@@ -107,6 +108,12 @@ func Result(w io.Writer, c *api.Callback, paths []string) {
 		}
 		fmt.Fprintf(tw, "slices\t%s\t%s\n", what, strings.TrimPrefix(r.SliceReason, what+": "))
 	}
+	if p := r.Prediction; p != nil && p.WholeSeconds > 0 {
+		fmt.Fprintf(tw, "predicted\t%.2f s\twhole, cpu %.2f s\n", p.WholeSeconds, p.WholeCost)
+		if p.Slices > 0 {
+			fmt.Fprintf(tw, "\t%.2f s\tin %d slices, cpu %.2f s; both on %d cores\n", p.SlicedSeconds, p.Slices, p.SlicedCost, p.Workers)
+		}
+	}
 	if r.Certificate != nil {
 		certificate(tw, r.Certificate)
 	}
@@ -137,16 +144,29 @@ func certificate(w io.Writer, c *slice.Certificate) {
 func figures(w io.Writer, f *task.Figures) {
 	fmt.Fprintf(w, "time\t%.2f s\tcpu %.2f s, transfer %.2f s\n", f.Wall, f.CPU, f.Transfer)
 	if f.ProcessingRatio > 0 {
-		fmt.Fprintf(w, "processing ÷ duration\t%.3f\tof %.2f s\n", f.ProcessingRatio, f.InputSeconds)
+		fmt.Fprintf(w, "processing ÷ duration\t%.3f\tof %.2f s; computing %.3f, transfer %.3f\n", f.ProcessingRatio, f.InputSeconds, f.ComputingRatio, f.TransferRatio)
 	}
 	if f.CompressionRatio > 0 {
 		fmt.Fprintf(w, "compression\t%.3f\tresult ÷ source bytes\n", f.CompressionRatio)
 	}
-	slices := fmt.Sprintf("%d slices", f.Slices)
-	if f.Reused > 0 {
-		slices += fmt.Sprintf(", %d of them reused", f.Reused)
+	if f.WallRatio > 0 {
+		fmt.Fprintf(w, "sliced ÷ whole\t%.3f\tof the time predicted, %.3f of the cost\n", f.WallRatio, f.CostRatio)
 	}
-	fmt.Fprintf(w, "work\t%d attempts\t%s\n", f.Attempts, slices)
+	if f.BytesFetched+f.BytesStored > 0 {
+		fmt.Fprintf(w, "bytes\t%s in\t%s out; %s fetched, %s stored\n", Bytes(f.BytesIn), Bytes(f.BytesOut), Bytes(f.BytesFetched), Bytes(f.BytesStored))
+	}
+	fmt.Fprintf(w, "work\t%d attempts\t%s\n", f.Attempts, slicesOf(f))
+}
+
+func slicesOf(f *task.Figures) string {
+	all, n := fmt.Sprintf("%d slices", f.Slices), float64(f.Slices)
+	if f.Reused > 0 {
+		all += fmt.Sprintf(", %d of them reused", f.Reused)
+	}
+	if f.Concurrency > 0 {
+		all += fmt.Sprintf(", %.1f at once on average, %.0f at most", f.Concurrency*n, f.PeakConcurrency*n)
+	}
+	return all
 }
 
 // JSON prints v for programs, one object, indented.

@@ -498,7 +498,9 @@ func Assembly(p *encode.Params, info *media.Info) fn.Assembly {
 	return a
 }
 
-// Price is that of an encode: decoding and filtering cost about a tenth of encoding at medium.
+// Price is that of an encode. One core decodes and scales about 400 million of
+// the source's pixels a second, which filters do in one thread; docs/benchmarks.md
+// says how that and the encoders' speeds were measured.
 func Price(p *encode.Params, inputs []*media.Info) fn.Price {
 	p.Normalize()
 	price := fn.Price{CPUSeconds: 60, Memory: 1 << 30, Cores: 8, Class: p.Codec + " " + p.Preset}
@@ -515,7 +517,9 @@ func Price(p *encode.Params, inputs []*media.Info) fn.Price {
 	if c, err := p.Picture().Plan(v, p.Video()); err == nil {
 		out = float64(c.Width) * float64(c.Height)
 	}
-	price.CPUSeconds = 0.5 + info.Duration*rate*(out/p.Speed()+pixels/250e6)
+	frames := info.Duration * rate
+	price.Sound, price.Serial = p.Sound().Price(info), frames*pixels/400e6
+	price.CPUSeconds = 0.15 + frames*out/p.Speed() + price.Serial + price.Sound
 	price.Memory = 256<<20 + int64(pixels*60+out*200)
 	return price
 }
