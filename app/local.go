@@ -178,6 +178,9 @@ func (l *Local) open(ctx context.Context, cfg Config, log *slog.Logger) error {
 	return a.parts.blobs.Add(givenStore, store) // nobody reads the set yet
 }
 
+// Cores is how many it keeps busy.
+func (l *Local) Cores() int { return l.app.cfg.Cores }
+
 // Functions is the menu.
 func (l *Local) Functions() *fn.Registry { return l.app.Functions() }
 

@@ -152,3 +152,16 @@ func (c *Client) Flows(ctx context.Context) ([]Flow, error) {
 	err := c.get(ctx, call{method: http.MethodGet, path: "/v1/flows"}, &all)
 	return all.Flows, err
 }
+
+// Plan says what would be decided for a request now, and predicts it for the
+// numbers of cores it asks about. Nothing is carried out.
+func (c *Client) Plan(ctx context.Context, p *api.PlanRequest) (*api.Plan, error) {
+	body, size, err := encoded(p)
+	if err != nil {
+		return nil, err
+	}
+	var out api.Plan
+	_, err = c.json(ctx, call{method: http.MethodPost, path: "/v1/plan", body: body, size: size,
+		header: http.Header{"Content-Type": {"application/json"}}}, func(int) any { return &out })
+	return &out, err
+}

@@ -12,6 +12,10 @@ import (
 // one; fields are only ever added.
 const Schema = 1
 
+// CoresSetting is where the matcher writes down how many cores the workers have
+// together, for other controllers and gateways.
+const CoresSetting = "workers/cores"
+
 // Want is a worker's offer: what it can carry now. It is answered by Grants,
 // possibly none, when there is work or Wait is over.
 type Want struct {

@@ -79,6 +79,11 @@ type PriceKey struct {
 	Class string `json:"class"` // resolution of the primary input, and the price's own class: "1080p h264 medium"
 }
 
+// KeyOf is what the prices of a function and class are learned under.
+func KeyOf(spec *fn.Spec, class string) PriceKey {
+	return PriceKey{spec.Name + "@" + spec.Version, class}
+}
+
 // Learned is what attempts really took, against what was declared.
 type Learned struct {
 	N        int64     `json:"n"`        // attempts; the older they are the less they count
@@ -119,8 +124,7 @@ func (d *Decider) PriceOf(f fn.Function, params json.RawMessage, infos []*media.
 		class = classOf(infos[0])
 	}
 	class = strings.TrimSpace(class + " " + declared.Class)
-	spec := f.Spec()
-	return d.Learned[PriceKey{spec.Name + "@" + spec.Version, class}].Correct(declared), declared, class
+	return d.Learned[KeyOf(f.Spec(), class)].Correct(declared), declared, class
 }
 
 // priced fills in what matching looks at.

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 
+	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/task"
 )
 
@@ -27,7 +28,7 @@ func (c *Controller) learn(w *task.Work) {
 func (c *Controller) study(ctx context.Context) {
 	if c.duties.holds(Match) {
 		c.census(ctx)
-	} else if told, err := c.parts.Store.Settings(ctx, coresSetting); err == nil { // else it stays as it is
+	} else if told, err := c.parts.Store.Settings(ctx, job.CoresSetting); err == nil { // else it stays as it is
 		c.parts.Cores.hear(told)
 	}
 	if len(c.lessons) > 0 {

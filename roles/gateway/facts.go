@@ -40,15 +40,26 @@ func (g *Gateway) facts(w http.ResponseWriter, r *http.Request, tenant string) e
 	if err := g.checkRef(r.Context(), tenant, "query", &ref, true); err != nil {
 		return err
 	}
-	params, call, err := g.factsCall(q.Get("level"))
+	body, err := g.look(r.Context(), ref, q.Get("level"))
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), g.cfg.FactsTime)
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(body)
+	return nil
+}
+
+// look finds out what is known of media, at a level of inspect.probe.
+func (g *Gateway) look(ctx context.Context, ref media.Ref, level string) ([]byte, error) {
+	params, call, err := g.factsCall(level)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, g.cfg.FactsTime)
 	defer cancel()
 	identity, err := g.parts.Computer.Identify(ctx, ref)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	compute := func(ctx context.Context) ([]byte, error) {
 		select {
@@ -61,18 +72,10 @@ func (g *Gateway) facts(w http.ResponseWriter, r *http.Request, tenant string) e
 		out, err := g.parts.Computer.Run(ctx, *call, nil)
 		return out.Facts, err
 	}
-	var body []byte
 	if identity == "" {
-		body, err = compute(ctx)
-	} else {
-		body, err = g.parts.Cache.Do(ctx, call.Fn+"@"+call.Version+" "+string(params)+" "+identity, factsLife, compute)
+		return compute(ctx)
 	}
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(body)
-	return nil
+	return g.parts.Cache.Do(ctx, call.Fn+"@"+call.Version+" "+string(params)+" "+identity, factsLife, compute)
 }
 
 // factsCall is the job that finds out.

@@ -121,6 +121,7 @@ func (g *Gateway) routes() http.Handler {
 		"GET /v1/tasks/{id}/events":            g.events,
 		"GET /v1/tasks/{id}/history":           g.history,
 		"GET /v1/media/facts":                  g.facts,
+		"POST /v1/plan":                        g.predict,
 		"GET /v1/functions":                    g.functions,
 		"GET /v1/functions/{name}":             g.function,
 		"GET /v1/flows":                        g.flows,
