@@ -27,22 +27,25 @@ type platform struct {
 	roles  errgroup.Group
 }
 
-// start starts one in a folder of its own below dir, on so many cores (0 = all).
+// scratch makes a folder for one bench below dir.
+func scratch(dir string) (string, error) {
+	dir, err := os.MkdirTemp(dir, "mediafn-bench-")
+	return dir, errs.As(errs.Internal, "bench", err)
+}
+
+// start starts one on so many cores (0 = all), which keeps everything in dir: one
+// started there again knows what the one before has learned.
 func start(ctx context.Context, dir string, cores int) (_ *platform, err error) {
-	p := &platform{}
-	if p.dir, err = os.MkdirTemp(dir, "mediafn-bench-"); err != nil {
-		return nil, errs.As(errs.Internal, "bench", err)
-	}
+	p := &platform{dir: dir}
 	p.app, err = app.Open(ctx, app.Config{
 		Data: filepath.Join(p.dir, "data"), Listen: "127.0.0.1:0", Roles: []string{"gateway", "controller", "worker", "results"}, Cores: cores,
 		Most: 64, Lease: 15 * time.Second, Tick: time.Second, Grace: 10 * time.Second,
 	}, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
-		_ = os.RemoveAll(p.dir)
 		return nil, err
 	}
 	if p.client, err = client.New("http://"+p.app.Address(), "", nil); err != nil {
-		return nil, errors.Join(err, p.app.Close(), os.RemoveAll(p.dir))
+		return nil, errors.Join(err, p.app.Close())
 	}
 	var running context.Context
 	running, p.stop = context.WithCancel(ctx)
@@ -50,11 +53,11 @@ func start(ctx context.Context, dir string, cores int) (_ *platform, err error) 
 	return p, nil
 }
 
-// end stops it and removes its folder. It adds to err what that gave.
+// end stops it. It adds to err what that gave.
 func (p *platform) end(err *error) {
 	p.client.Close()
 	p.stop()
-	for _, e := range []error{p.roles.Wait(), p.app.Close(), os.RemoveAll(p.dir)} {
+	for _, e := range []error{p.roles.Wait(), p.app.Close()} {
 		if *err == nil {
 			*err = e
 		}

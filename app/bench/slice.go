@@ -67,7 +67,12 @@ type Cost struct {
 // by turns. mediafn's figures hold everything from the request to the
 // published result.
 func Slice(ctx context.Context, o SliceOptions) (_ *SliceReport, err error) {
-	p, err := start(ctx, o.Dir, o.Cores)
+	dir, err := scratch(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	p, err := start(ctx, dir, o.Cores)
 	if err != nil {
 		return nil, err
 	}

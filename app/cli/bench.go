@@ -11,7 +11,8 @@ import (
 
 type benchCmd struct {
 	Control benchControlCmd `cmd:"" help:"Tasks of a function that does nothing, durable, end to end."`
-	Slice   benchSliceCmd   `cmd:"" help:"A sliced transcode beside plain ffmpeg with the same settings."`
+	Slice   benchSliceCmd   `cmd:"" help:"A sliced function beside plain ffmpeg with the same settings."`
+	Predict benchPredictCmd `cmd:"" help:"What is predicted of slices, and of the whole, beside what they take."`
 }
 
 type benchControlCmd struct {

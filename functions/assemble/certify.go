@@ -2,6 +2,7 @@ package assemble
 
 import (
 	"encoding/json"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -65,9 +66,10 @@ func runCertify(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *certifyParams
 		return nil, errs.New(errs.Internal, "assemble", "%d files where %d were promised", len(files), len(promises))
 	}
 	var all []slice.Certificate
+	eye := &meter{ff: ff}
 	for i := range files {
 		part := func(done float64) { call.Report(fn.Progress{Done: (float64(i) + done) / float64(len(files))}) }
-		tr := trial{ff: ff, call: call, plan: &plan, result: files[i], promise: &promises[i]}
+		tr := trial{ff: ff, eye: eye, call: call, plan: &plan, result: files[i], promise: &promises[i]}
 		m, err := tr.measure(ctx)
 		if err != nil {
 			return nil, err
@@ -83,12 +85,30 @@ func runCertify(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, p *certifyParams
 	if err != nil {
 		return nil, errs.New(errs.Internal, "assemble", "encode certificate: %w", err)
 	}
-	return &fn.Result{Facts: raw, Usage: fn.Usage{WallSeconds: time.Since(began).Seconds()}}, nil
+	usage := eye.usage
+	usage.WallSeconds = time.Since(began).Seconds()
+	return &fn.Result{Facts: raw, Usage: usage}, nil
+}
+
+// meter runs decoders, several at once, and sums up what they took.
+type meter struct {
+	ff    *ffmpeg.Tool
+	mu    sync.Mutex
+	usage fn.Usage
+}
+
+func (m *meter) run(ctx fn.Context, job ffmpeg.Job) error {
+	stats, err := m.ff.Run(ctx, job)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.usage = m.usage.Add(fn.Usage{CPUSeconds: (stats.User + stats.System).Seconds(), MaxMemory: stats.MaxRSS})
+	return err
 }
 
 // trial is one file beside what it is held to.
 type trial struct {
 	ff      *ffmpeg.Tool
+	eye     *meter // its decoders
 	call    *fn.Call
 	plan    *slice.Plan
 	result  *fn.Input
@@ -101,7 +121,7 @@ func (tr trial) compare(ctx fn.Context, p *certifyParams, m *slice.Measured) err
 	g, ctx := errgroup.WithContext(ctx)
 	if p.Pictures && int64(len(m.Result.MainVideo().FrameList)) == tr.promise.Frames {
 		g.Go(func() (err error) {
-			m.Order, err = tr.compareOrder(ctx)
+			m.Order, err = tr.compareOrder(ctx, m.Result.MainVideo())
 			return undecodable(err)
 		})
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/slice"
 	"github.com/mediafn/mediafn/functions/internal/source"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
@@ -25,23 +26,24 @@ const (
 )
 
 // compareOrder looks at up to [compared] slices.
-func (tr trial) compareOrder(ctx fn.Context) (*slice.Order, error) {
+func (tr trial) compareOrder(ctx fn.Context, v *media.VideoStream) (*slice.Order, error) {
 	plan := tr.plan
 	n := min(len(plan.Segments), compared)
 	if n < 2 {
 		return nil, nil
 	}
-	at := make([]float64, n)
+	source, result := make([]spot, n), make([]spot, n)
 	order := make([]int, n)
 	for i := range n {
 		s := plan.Segments[i*(len(plan.Segments)-1)/(n-1)]
-		order[i], at[i] = s.Order, s.TimeBase.Seconds(s.Start)
+		order[i], source[i] = s.Order, spot{at: s.TimeBase.Seconds(s.Start), lead: s.TimeBase.Seconds(s.Start - s.Entry)}
+		result[i] = spot{at: source[i].at, lead: lead(v, source[i].at)}
 	}
-	want, err := thumbs(ctx, tr.ff, tr.call.In("source"), at)
+	want, err := thumbs(ctx, tr.eye, tr.call.In("source"), source)
 	if err != nil {
 		return nil, errs.Wrap("source", err)
 	}
-	got, err := thumbs(ctx, tr.ff, tr.result, at)
+	got, err := thumbs(ctx, tr.eye, tr.result, result)
 	if err != nil {
 		return nil, errs.Wrap("result", err)
 	}
@@ -95,9 +97,31 @@ func normalise(pixels []byte) []float64 {
 	return out
 }
 
-// thumbs decodes one tiny picture at each of the times (seconds on the file's
-// own time line).
-func thumbs(ctx fn.Context, ff *ffmpeg.Tool, in *fn.Input, at []float64) ([][]float64, error) {
+// spot is a picture to look at, in seconds on the file's own time line, and how
+// far behind an entry point it lies: 0 = it is one.
+type spot struct{ at, lead float64 }
+
+// lead is how far t lies behind a keyframe of the track.
+func lead(v *media.VideoStream, t float64) float64 {
+	near := math.Inf(1)
+	if v.GOP != nil {
+		for _, k := range v.GOP.Keys {
+			if behind := t - v.TimeBase.Seconds(k.PTS); behind > -0.001 {
+				near = min(near, max(behind, 0))
+			}
+		}
+	}
+	switch {
+	case near < 0.001: // the result's clock may be coarser
+		return 0
+	case math.IsInf(near, 1):
+		return t
+	}
+	return near
+}
+
+// thumbs decodes one tiny picture at each spot.
+func thumbs(ctx fn.Context, eye *meter, in *fn.Input, at []spot) ([][]float64, error) {
 	var all [][]float64
 	for len(at) > 0 {
 		n := min(batch, len(at))
@@ -109,7 +133,7 @@ func thumbs(ctx fn.Context, ff *ffmpeg.Tool, in *fn.Input, at []float64) ([][]fl
 			return nil, err
 		}
 		job.Args = args
-		if _, err := ff.Run(ctx, job); err != nil {
+		if err := eye.run(ctx, job); err != nil {
 			return nil, err
 		}
 		if out.Len() < n*thumb*thumb {
@@ -123,18 +147,23 @@ func thumbs(ctx fn.Context, ff *ffmpeg.Tool, in *fn.Input, at []float64) ([][]fl
 	return all, nil
 }
 
-// thumbArgs opens the file once for each time and stacks the pictures found.
-// It looks 2 ms early, so that rounding cannot skip the frame itself.
-func thumbArgs(in *fn.Input, at []float64) ([]string, error) {
+// thumbArgs opens the file once for each spot and stacks the pictures found.
+// It looks 2 ms early, so that rounding cannot skip the frame itself. ffmpeg goes
+// on decoding an input whose picture it has, so each ends soon behind it.
+func thumbArgs(in *fn.Input, at []spot) ([]string, error) {
 	args := []string{"-copyts"}
 	var graph strings.Builder
-	for i, t := range at {
-		a, err := seekTo(in, t)
+	for i, s := range at {
+		only := []string{"-skip_frame", "nokey", "-t", "1"}
+		if s.lead > 0 {
+			only = []string{"-t", fmt.Sprintf("%.3f", s.lead+1)}
+		}
+		a, err := seekTo(in, s.at, only...)
 		if err != nil {
 			return nil, err
 		}
 		args = append(args, a...)
-		fmt.Fprintf(&graph, "[%d:v:0]trim=start=%.6f,trim=end_frame=1,setpts=0,scale=%d:%d:flags=area,format=gray,setsar=1[t%d];", i, t-0.002, thumb, thumb, i)
+		fmt.Fprintf(&graph, "[%d:v:0]trim=start=%.6f,trim=end_frame=1,setpts=0,scale=%d:%d:flags=area,format=gray,setsar=1[t%d];", i, s.at-0.002, thumb, thumb, i)
 	}
 	for i := range at {
 		fmt.Fprintf(&graph, "[t%d]", i)

@@ -38,11 +38,11 @@ func (tr trial) compareSound(ctx fn.Context, tracks int) (all []slice.Shift, err
 		for _, part := range []float64{0.03, 0.5, 0.97} {
 			at = append(at, first+p.Sound[t].Offset+part*(length-earLength))
 		}
-		want, err := hear(ctx, tr.ff, tr.call.In("source"), t, at)
+		want, err := hear(ctx, tr.eye, tr.call.In("source"), t, at)
 		if err != nil {
 			return nil, errs.Wrap("source", err)
 		}
-		got, err := hear(ctx, tr.ff, tr.result, t, at)
+		got, err := hear(ctx, tr.eye, tr.result, t, at)
 		if err != nil {
 			return nil, errs.Wrap("result", err)
 		}
@@ -94,7 +94,7 @@ func shift(a, b []float64) (lag float64, clear bool) {
 }
 
 // hear decodes stretches of one sound track, mono, on the file's own time line.
-func hear(ctx fn.Context, ff *ffmpeg.Tool, in *fn.Input, track int, at []float64) ([][]float64, error) {
+func hear(ctx fn.Context, eye *meter, in *fn.Input, track int, at []float64) ([][]float64, error) {
 	var out bytes.Buffer
 	job := ffmpeg.Job{Stdout: &out}
 	source.Grant(&job, in)
@@ -114,7 +114,7 @@ func hear(ctx fn.Context, ff *ffmpeg.Tool, in *fn.Input, track int, at []float64
 	}
 	fmt.Fprintf(&graph, "concat=n=%d:v=0:a=1[all]", len(at))
 	job.Args = append(args, "-filter_complex", graph.String(), "-map", "[all]", "-f", "s16le", "-c:a", "pcm_s16le", "pipe:1")
-	if _, err := ff.Run(ctx, job); err != nil {
+	if err := eye.run(ctx, job); err != nil {
 		return nil, err
 	}
 	all := make([][]float64, len(at))

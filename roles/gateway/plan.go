@@ -36,7 +36,11 @@ func (g *Gateway) predict(w http.ResponseWriter, r *http.Request, tenant string)
 	if body.Cores < 0 || body.Cores > mostCores {
 		return errs.InField("cores", "%d is not 0–%d", body.Cores, mostCores)
 	}
-	req := task.Request{MsgID: "plan", Cmd: body.Cmd, Params: body.Params, Inputs: body.Inputs, Extra: task.Extra{Slice: body.Slice}, Priority: 5}
+	mode, err := slice.ParseMode(body.Slice)
+	if err != nil {
+		return errs.InField("slice", "must be auto, force or off, not %q", body.Slice)
+	}
+	req := task.Request{MsgID: "plan", Cmd: body.Cmd, Params: body.Params, Inputs: body.Inputs, Priority: 5}
 	if err := g.checkFields(r.Context(), tenant, &req); err != nil {
 		return err
 	}
@@ -46,7 +50,7 @@ func (g *Gateway) predict(w http.ResponseWriter, r *http.Request, tenant string)
 	if body.Cores == 0 {
 		body.Cores = g.cores(r.Context())
 	}
-	out, err := g.planned(r.Context(), &req, body.Cores, body.Workers)
+	out, err := g.planned(r.Context(), &req, mode, &body)
 	if err != nil {
 		return err
 	}
@@ -54,7 +58,7 @@ func (g *Gateway) predict(w http.ResponseWriter, r *http.Request, tenant string)
 	return nil
 }
 
-func (g *Gateway) planned(ctx context.Context, req *task.Request, cores int, workers []int) (*api.Plan, error) {
+func (g *Gateway) planned(ctx context.Context, req *task.Request, mode slice.Mode, body *api.PlanRequest) (*api.Plan, error) {
 	f, err := g.parts.Functions.Get(req.Cmd)
 	if err != nil {
 		return nil, errs.InField("cmd", "%s is a flow; functions are sliced", req.Cmd)
@@ -78,16 +82,12 @@ func (g *Gateway) planned(ctx context.Context, req *task.Request, cores int, wor
 	if err != nil {
 		return nil, err
 	}
-	mode, err := slice.ParseMode(req.Extra.Slice)
-	if err != nil {
-		return nil, err
-	}
 	d := task.Decider{Learned: known}
 	price, declared, class := d.PriceOf(f, req.Params, []*media.Info{&source})
-	ask := slice.Request{Source: &source, Spec: f.Spec().Slicing, Price: price, Assembly: assembly, Mode: mode, Workers: cores}
+	ask := slice.Request{Source: &source, Spec: f.Spec().Slicing, Price: price, Assembly: assembly, Mode: mode, Workers: body.Cores}
 	p := slice.Document(ask)
 	return &api.Plan{
-		Sliced: p.Sliced, Code: p.Code, Reason: p.Reason, Parts: p.Segments, Prediction: p.Prediction, Curve: slice.Curve(ask, workers),
+		Sliced: p.Sliced, Code: p.Code, Reason: p.Reason, Parts: p.Segments, Prediction: p.Prediction, Curve: slice.Curve(ask, body.Workers),
 		Price: price, Declared: declared, Class: class, Attempts: known[task.KeyOf(f.Spec(), class)].N,
 	}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/mediafn/mediafn/api"
+	"github.com/mediafn/mediafn/core/slice"
 )
 
 // Plan prints what would be decided, and the curve.
@@ -27,8 +28,16 @@ func Plan(w io.Writer, p *api.Plan) {
 		fmt.Fprintf(tw, "%d\t%.3f s\t%.3f s\t%d\t%d\t%.1f %%\n", s.Order, s.TimeBase.Seconds(s.Start), s.TimeBase.Seconds(s.End-s.Start), s.Frames, s.DropHead+s.DropTail, 100*s.Share)
 	}
 	_ = tw.Flush()
-	fmt.Fprintln(tw, "\nCORES\tSLICES\tSLICED\tCPU\tWHOLE\tCPU\tSLICED ÷ WHOLE")
-	for _, c := range p.Curve {
+	fmt.Fprintln(w)
+	Curve(w, p.Curve)
+}
+
+// Curve prints what is predicted for numbers of cores.
+func Curve(w io.Writer, curve []slice.Prediction) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	defer tw.Flush()
+	fmt.Fprintln(tw, "CORES\tSLICES\tSLICED\tCPU\tWHOLE\tCPU\tSLICED ÷ WHOLE")
+	for _, c := range curve {
 		slices, sliced, cost, ratio := "", "", "", ""
 		if c.Slices > 0 {
 			slices, sliced, cost = fmt.Sprint(c.Slices), fmt.Sprintf("%.2f s", c.SlicedSeconds), fmt.Sprintf("%.2f s", c.SlicedCost)

@@ -13,6 +13,8 @@ import (
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/core/slice"
 	"github.com/mediafn/mediafn/core/task"
 )
 
@@ -157,5 +159,25 @@ c2       controller  match (3), reap (1)  2026-11-21 09:00:02
 r1                   relay (1)            2026-11-21 09:00:03
 FUNCTION           CLASS  ATTEMPTS  DECLARED  ACTUAL   FACTOR  MEMORY
 video.transcode@1  1080p  12        10.00 s   25.50 s  2.55    512.0 MiB
+`)
+}
+
+func TestPlan(t *testing.T) {
+	var b bytes.Buffer
+	Plan(&b, &api.Plan{Sliced: true, Code: slice.Sliced, Reason: "cut into 2 slices: 1.1 s predicted against 2.0 s whole, on 2 cores", Class: "480p h264 fast", Attempts: 12,
+		Price: fn.Price{CPUSeconds: 2}, Declared: fn.Price{CPUSeconds: 4},
+		Parts: []fn.Part{{Order: 0, TimeBase: media.Rational{Num: 1, Den: 25}, End: 250, Frames: 250, DropTail: 5, Share: 0.5}, {Order: 1, TimeBase: media.Rational{Num: 1, Den: 25}, Start: 250, End: 500, Frames: 250, DropHead: 5, Share: 0.52}},
+		Curve: []slice.Prediction{{Workers: 1, WholeSeconds: 2.01, WholeCost: 2}, {Workers: 2, Slices: 2, SlicedSeconds: 1.1, SlicedCost: 2.2, WholeSeconds: 1.25, WholeCost: 2.1}}})
+	same(t, &b, `
+decision  sliced  cut into 2 slices: 1.1 s predicted against 2.0 s whole, on 2 cores
+price     2.00 s  CPU of the whole, class "480p h264 fast", learned of 12 attempts; declared are 4.00 s
+
+SLICE  START     LENGTH    FRAMES  BESIDE THEM  SHARE
+0      0.000 s   10.000 s  250     5            50.0 %
+1      10.000 s  10.000 s  250     5            52.0 %
+
+CORES  SLICES  SLICED  CPU     WHOLE   CPU     SLICED ÷ WHOLE
+1                              2.01 s  2.00 s
+2      2       1.10 s  2.20 s  1.25 s  2.10 s  0.880
 `)
 }
