@@ -33,9 +33,11 @@ const (
 	mergeStart, mergeSecond, mergeByte = 0.12, 0.001, 1 / 300e6
 	// certifyStart is what a certificate takes beside pictures: tables of result
 	// and source, three stretches of sound of each, decoders' starts.
-	// certifyPixel is what each pixel of a picture takes that is looked up by a
-	// seek, in the source and in the result; certifyMost slices are looked at.
-	certifyStart, certifyPixel, certifyMost = 0.35, 2.5e-8, 12
+	// certifyLook and certifyPixel are what each picture takes that is looked up by
+	// a seek, in the source and in the result, and each of its pixels; certifyMost
+	// slices are looked at. Source and result are looked at side by side, so that
+	// the wall takes certifySide of all that.
+	certifyStart, certifyLook, certifyPixel, certifyMost, certifySide = 0.35, 0.023, 4e-8, 12, 0.6
 	// worth is how many times its start a slice must cost. Shorter ones would
 	// spend more than a tenth on starting.
 	worth = 10 * sliceStart
@@ -127,7 +129,7 @@ func (r *Request) predict(c *cutter, parts []fn.Part) Prediction {
 		p.SlicedCost += costs[len(parts)]
 	}
 	merge, certify := r.join(len(parts))
-	p.SlicedSeconds += makespan(costs, p.Workers) + merge + certify + 4*hopTime
+	p.SlicedSeconds += makespan(costs, p.Workers) + merge + certifySide*certify + 4*hopTime
 	p.SlicedCost += merge + certify
 	return p
 }
@@ -141,7 +143,7 @@ func (r *Request) join(n int) (merge, certify float64) {
 	if to == 0 {
 		to = from
 	}
-	return merge, certifyStart + certifyPixel*(from+to)*float64(min(n, certifyMost))
+	return merge, certifyStart + (2*certifyLook+certifyPixel*(from+to))*float64(min(n, certifyMost))
 }
 
 // makespan is the time until the last of the costs is done when the longest

@@ -134,6 +134,16 @@ func (tr trial) compare(ctx fn.Context, p *certifyParams, m *slice.Measured) err
 	return g.Wait()
 }
 
+// beside does two things at once: while a result is certified nothing else of its
+// task runs.
+func beside(ctx fn.Context, both ...func(fn.Context) error) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, do := range both {
+		g.Go(func() error { return do(ctx) })
+	}
+	return g.Wait()
+}
+
 func undecodable(err error) error {
 	if errs.Is(err, errs.Invalid) || errs.Is(err, errs.Unsupported) {
 		return nil

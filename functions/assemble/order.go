@@ -39,13 +39,15 @@ func (tr trial) compareOrder(ctx fn.Context, v *media.VideoStream) (*slice.Order
 		order[i], source[i] = s.Order, spot{at: s.TimeBase.Seconds(s.Start), lead: s.TimeBase.Seconds(s.Start - s.Entry)}
 		result[i] = spot{at: source[i].at, lead: lead(v, source[i].at)}
 	}
-	want, err := thumbs(ctx, tr.eye, tr.call.In("source"), source)
-	if err != nil {
-		return nil, errs.Wrap("source", err)
-	}
-	got, err := thumbs(ctx, tr.eye, tr.result, result)
-	if err != nil {
-		return nil, errs.Wrap("result", err)
+	var want, got [][]float64
+	if err := beside(ctx, func(ctx fn.Context) (err error) {
+		want, err = thumbs(ctx, tr.eye, tr.call.In("source"), source)
+		return errs.Wrap("source", err)
+	}, func(ctx fn.Context) (err error) {
+		got, err = thumbs(ctx, tr.eye, tr.result, result)
+		return errs.Wrap("result", err)
+	}); err != nil {
+		return nil, err
 	}
 	o := &slice.Order{Compared: n}
 	for _, i := range misplaced(got, want) {

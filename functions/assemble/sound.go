@@ -38,13 +38,15 @@ func (tr trial) compareSound(ctx fn.Context, tracks int) (all []slice.Shift, err
 		for _, part := range []float64{0.03, 0.5, 0.97} {
 			at = append(at, first+p.Sound[t].Offset+part*(length-earLength))
 		}
-		want, err := hear(ctx, tr.eye, tr.call.In("source"), t, at)
-		if err != nil {
-			return nil, errs.Wrap("source", err)
-		}
-		got, err := hear(ctx, tr.eye, tr.result, t, at)
-		if err != nil {
-			return nil, errs.Wrap("result", err)
+		var want, got [][]float64
+		if err := beside(ctx, func(ctx fn.Context) (err error) {
+			want, err = hear(ctx, tr.eye, tr.call.In("source"), t, at)
+			return errs.Wrap("source", err)
+		}, func(ctx fn.Context) (err error) {
+			got, err = hear(ctx, tr.eye, tr.result, t, at)
+			return errs.Wrap("result", err)
+		}); err != nil {
+			return nil, err
 		}
 		for i := range at {
 			lag, clear := shift(want[i], got[i])
