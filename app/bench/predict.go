@@ -114,23 +114,46 @@ func (f *foreseen) learn(ctx context.Context, p *platform) error {
 			return err
 		}
 		// What was learned is written down at the next tick.
-		for range 30 {
-			plan, err := p.client.Plan(ctx, &api.PlanRequest{Cmd: f.Fn, Params: f.params, Inputs: []media.Ref{place("source")}, Workers: f.Workers})
-			if err != nil {
-				return err
-			}
-			f.out.Class, f.out.Attempts, f.out.Price, f.out.Declared = plan.Class, plan.Attempts, plan.Price.CPUSeconds, plan.Declared.CPUSeconds
-			if f.out.Curve = plan.Curve; plan.Attempts >= enough {
-				return nil
-			}
-			select {
-			case <-time.After(100 * time.Millisecond):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		known, err := f.until(ctx, p, 3*time.Second, func(plan *api.Plan) bool { return plan.Attempts >= enough })
+		if err != nil {
+			return err
+		}
+		if known != nil {
+			f.out.Class, f.out.Attempts, f.out.Price, f.out.Declared = known.Class, known.Attempts, known.Price.CPUSeconds, known.Declared.CPUSeconds
+			f.out.Curve = known.Curve
+			return nil
 		}
 	}
 	return errs.New(errs.Internal, "bench", "no price was learned")
+}
+
+// quiet waits until the worker offers all its cores: beside load of others it
+// offers fewer, and predictions are for fewer.
+func (f *foreseen) quiet(ctx context.Context, p *platform, cores int) error {
+	plan, err := f.until(ctx, p, 30*time.Second, func(plan *api.Plan) bool { return plan.Prediction.Workers == cores })
+	if err == nil && plan == nil {
+		err = errs.New(errs.Busy, "bench", "something else keeps this machine busy: no %d cores are free", cores)
+	}
+	return err
+}
+
+// until asks for the plan again and again; nil = it did not become so in time.
+func (f *foreseen) until(ctx context.Context, p *platform, limit time.Duration, so func(*api.Plan) bool) (*api.Plan, error) {
+	for end := time.Now().Add(limit); time.Now().Before(end); {
+		plan, err := p.client.Plan(ctx, &api.PlanRequest{Cmd: f.Fn, Params: f.params, Inputs: []media.Ref{place("source")}, Workers: f.Workers})
+		if err != nil {
+			return nil, err
+		}
+		if so(plan) {
+			return plan, nil
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return nil, nil
 }
 
 func (f *foreseen) request(mode string) api.Submit {
@@ -143,6 +166,9 @@ func (f *foreseen) compare(ctx context.Context, p *platform, cores int) error {
 	parts := 0
 	for range f.Rounds {
 		for _, mode := range []string{"force", "off"} {
+			if err := f.quiet(ctx, p, cores); err != nil {
+				return err
+			}
 			t, err := p.run(ctx, f.request(mode))
 			if err != nil {
 				return err
@@ -155,7 +181,7 @@ func (f *foreseen) compare(ctx context.Context, p *platform, cores int) error {
 			}
 			g := result.Prediction
 			if g.Workers != cores {
-				return errs.New(errs.Internal, "bench", "predicted for %d cores, not %d: something else keeps the machine busy", g.Workers, cores)
+				return errs.New(errs.Busy, "bench", "predicted for %d cores, not %d: something else keeps this machine busy", g.Workers, cores)
 			}
 			guess := Cost{Wall: g.WholeSeconds, CPU: g.WholeCost}
 			if mode == "force" {
