@@ -110,19 +110,21 @@ type planned struct {
 	} `json:"prediction"`
 }
 
-// known is what components of the task found out of its source, and what the
-// plan for it was.
+// known is what the first probe of the task found out of its source - a later one
+// may look at a copy - and what was planned for it.
 func known(work Rows) (source media.Info, plan planned) {
+	var probe *Work
 	for _, w := range work {
-		if w.State != Succeeded {
-			continue
+		switch {
+		case w.State != Succeeded:
+		case w.Fn == "inspect.probe" && (probe == nil || w.EndedAt.Before(probe.EndedAt)):
+			probe = w
+		case w.Fn == "slice.plan":
+			_ = json.Unmarshal(w.Facts, &plan) // facts of another shape leave it as it is
 		}
-		switch w.Fn { // facts of another shape leave them empty
-		case "inspect.probe":
-			_ = json.Unmarshal(w.Facts, &source)
-		case "slice.plan":
-			_ = json.Unmarshal(w.Facts, &plan)
-		}
+	}
+	if probe != nil {
+		_ = json.Unmarshal(probe.Facts, &source) // likewise
 	}
 	return source, plan
 }
