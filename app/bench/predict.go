@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
@@ -72,7 +74,11 @@ func predict(ctx context.Context, o PredictOptions, file string) (*Predicted, er
 	if err != nil {
 		return nil, err
 	}
-	f := &foreseen{PredictOptions: o, params: params, out: &Predicted{File: filepath.Base(file)}}
+	all, err := machine()
+	if err != nil {
+		return nil, err
+	}
+	f := &foreseen{PredictOptions: o, params: params, machine: all, out: &Predicted{File: filepath.Base(file)}}
 	if err := f.with(ctx, dir, 0, func(p *platform) error {
 		if err := p.upload(ctx, file, "source"); err != nil {
 			return err
@@ -91,11 +97,17 @@ func predict(ctx context.Context, o PredictOptions, file string) (*Predicted, er
 
 type foreseen struct {
 	PredictOptions
-	params json.RawMessage
-	out    *Predicted
+	params  json.RawMessage
+	machine unix.CPUSet
+	out     *Predicted
 }
 
+// with has a platform that is confined to so many cores do something.
 func (f *foreseen) with(ctx context.Context, dir string, cores int, do func(*platform) error) (err error) {
+	if err := confine(f.machine, cores); err != nil {
+		return err
+	}
+	defer func() { _ = confine(f.machine, 0) }()
 	p, err := start(ctx, dir, cores)
 	if err != nil {
 		return err

@@ -3,9 +3,44 @@ package bench
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mediafn/mediafn/core/errs"
 )
+
+// machine is the set of cores this process may use.
+func machine() (all unix.CPUSet, err error) {
+	return all, errs.As(errs.Internal, "bench", unix.SchedGetaffinity(0, &all))
+}
+
+// confine keeps this process, and what it starts from now on, on the first n
+// cores of a set; 0 = on all. On a machine with more cores whatever counts no
+// core would have the others to itself.
+func confine(all unix.CPUSet, n int) error {
+	set, taken := all, 0
+	for i := range 8 * int(unsafe.Sizeof(all)) {
+		if all.IsSet(i) {
+			if taken++; n > 0 && taken > n {
+				set.Clear(i)
+			}
+		}
+	}
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return errs.As(errs.Internal, "bench", err)
+	}
+	for _, t := range threads {
+		if id, err := strconv.Atoi(t.Name()); err == nil {
+			_ = unix.SchedSetaffinity(id, &set) // it may have ended; one that comes from it has its affinity
+		}
+	}
+	return nil
+}
 
 // cpuSeconds is what this process has used so far, user and system.
 func cpuSeconds() float64 {

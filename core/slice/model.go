@@ -36,7 +36,7 @@ const (
 	// certifyLook and certifyPixel are what each picture takes that is looked up by
 	// a seek, in the source and in the result, and each of its pixels; certifyMost
 	// slices are looked at. Source and result are looked at side by side, so that
-	// the wall takes certifySide of all that.
+	// with two cores the wall takes certifySide of all that.
 	certifyStart, certifyLook, certifyPixel, certifyMost, certifySide = 0.35, 0.023, 4e-8, 12, 0.6
 	// worth is how many times its start a slice must cost. Shorter ones would
 	// spend more than a tenth on starting.
@@ -129,7 +129,11 @@ func (r *Request) predict(c *cutter, parts []fn.Part) Prediction {
 		p.SlicedCost += costs[len(parts)]
 	}
 	merge, certify := r.join(len(parts))
-	p.SlicedSeconds += makespan(costs, p.Workers) + merge + certifySide*certify + 4*hopTime
+	side := 1.0
+	if p.Workers > 1 {
+		side = certifySide
+	}
+	p.SlicedSeconds += makespan(costs, p.Workers) + merge + side*certify + 4*hopTime
 	p.SlicedCost += merge + certify
 	return p
 }
