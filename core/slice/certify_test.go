@@ -95,6 +95,33 @@ func TestCertificateFindsEachFault(t *testing.T) {
 	}
 }
 
+// At another rate the result is whole frames long, which the source need not be.
+func TestCertificateAtAnotherRate(t *testing.T) {
+	r := request(clip(90.0334, media.Rational{Num: 30, Den: 1}, 15360, 60))
+	r.Assembly.FrameRate, r.Assembly.Sound = pal, false
+	p := *slice.Document(r).Promise
+	if p.Frames != 2251 {
+		t.Fatalf("%d frames", p.Frames)
+	}
+	v := media.VideoStream{Width: 1280, Height: 720, TimeBase: media.Rational{Num: 1, Den: 90000}}
+	for k := range p.Frames {
+		v.FrameList = append(v.FrameList, media.Frame{PTS: k * 3600})
+	}
+	m := slice.Measured{Result: &media.Info{Video: []media.VideoStream{v}}}
+	for range p.Joints {
+		m.Seams = append(m.Seams, slice.Seam{Entry: "idr", SameSets: true})
+	}
+	for _, c := range []struct {
+		seconds float64
+		want    []string
+	}{{90.04, nil}, {90.0334, []string{"duration"}}, {90.08, []string{"duration"}}} {
+		m.Result.Video[0].Duration = c.seconds
+		if got := slice.Certify(p, m); !slices.Equal(got.Failed(), c.want) {
+			t.Errorf("%g s: %v, want %v", c.seconds, got.Failed(), c.want)
+		}
+	}
+}
+
 // One frame in the wrong place is found, wherever it is and however little it
 // is off; rounding to a coarser time base is not taken for it.
 func TestCertificateSeesEveryFrame(t *testing.T) {

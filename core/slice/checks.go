@@ -112,8 +112,12 @@ func (j *judge) frameTimes() Check {
 }
 
 func (j *judge) duration() Check {
+	want := j.p.TimeBase.Seconds(j.p.EndPTS - j.p.FirstPTS)
+	if r := j.p.Rate; r.Known() { // whole frames of its own
+		want = float64(j.p.Frames) / r.Float()
+	}
 	// Containers round a track's length to the movie's clock, often 1 ms.
-	return within("duration", j.p.TimeBase.Seconds(j.p.EndPTS-j.p.FirstPTS), j.v.Duration, j.within+0.001+1/float64(max(j.p.Scale, 1)))
+	return within("duration", want, j.v.Duration, j.within+0.001+1/float64(max(j.p.Scale, 1)))
 }
 
 // audioSamples counts from the first picture to the end of the sound: encoders
