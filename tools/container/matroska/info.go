@@ -101,6 +101,19 @@ func taggedDuration(tags map[string]string) float64 {
 	return float64(h)*3600 + float64(m)*60 + sec
 }
 
+// endAsTagged corrects how long the last picture is shown, for which nothing but
+// the default duration speaks, a mean where the rate varies. A tag that names no
+// time nearby was written for another file.
+func endAsTagged(shown []timeline.Sample, end int64) {
+	if len(shown) == 0 {
+		return
+	}
+	last := &shown[len(shown)-1]
+	if d := end - last.PTS; d > 0 && d <= 2*last.Dur {
+		last.Dur = d
+	}
+}
+
 // claimed is the rate a default duration in nanoseconds stands for.
 func claimed(ns int64) media.Rational {
 	if ns <= 0 {
@@ -171,6 +184,7 @@ func (s *segment) videoStream(index int, t *track) (media.VideoStream, error) {
 		return v, nil
 	}
 	shown, reordered := timeline.Order(t.samples)
+	endAsTagged(shown, v.TimeBase.Ticks(taggedDuration(v.Tags)))
 	closed, err := timeline.CheckKeys(v.Codec, c.LengthSize, shown, s.r.Upto)
 	if err != nil {
 		return v, err
