@@ -56,9 +56,13 @@ func (tr trial) compareSound(ctx fn.Context, tracks int) (all []slice.Shift, err
 	return all, nil
 }
 
-// shift finds how many seconds b lies behind a, by cross-correlation. A tone
-// matches itself at every period: the smallest shift that is as good as any
-// is taken.
+// alike is how much of the best likeness another lag must reach to count as
+// well: what a peak between two samples may lose by being interpolated.
+const alike = 0.98
+
+// shift finds how many seconds b lies behind a, by cross-correlation, between
+// samples too. A tone matches itself at every period: of the lags at which the
+// two are as alike as anywhere, the smallest is taken.
 func shift(a, b []float64) (lag float64, clear bool) {
 	if len(a) <= 2*earReach || len(b) < len(a) {
 		return 0, false
@@ -84,15 +88,36 @@ func shift(a, b []float64) (lag float64, clear bool) {
 		}
 		return ab / math.Sqrt(aa*bb)
 	}
-	best, at := 0.0, 0
-	for d := 0; d <= earReach; d++ {
-		for _, k := range []int{d, -d} {
-			if s := score(k); s > best*1.001+1e-9 {
-				best, at = s, k
-			}
+	scores := make([]float64, 2*earReach+1)
+	for i := range scores {
+		scores[i] = score(i - earReach)
+	}
+	type peak struct{ at, height float64 }
+	var peaks []peak
+	best := 0.0
+	for i := 1; i < len(scores)-1; i++ {
+		l, m, r := scores[i-1], scores[i], scores[i+1]
+		if m <= 0 || m < l || m < r {
+			continue
+		}
+		p := peak{float64(i - earReach), m}
+		if c := (l + r) / (2 * m); c > -1 && c < 1 { // the wave through the three
+			w := math.Acos(c)
+			d := math.Atan((r-l)/(2*m*math.Sin(w))) / w
+			p.at, p.height = p.at+d, m/math.Cos(d*w)
+		}
+		peaks, best = append(peaks, p), max(best, p.height)
+	}
+	nearest := math.Inf(1)
+	for _, p := range peaks {
+		if p.height >= alike*best && math.Abs(p.at) < math.Abs(nearest) {
+			nearest = p.at
 		}
 	}
-	return float64(at) / earRate, best > 0.5
+	if len(peaks) == 0 {
+		nearest = 0
+	}
+	return nearest / earRate, best > 0.5
 }
 
 // hear decodes stretches of one sound track, mono, on the file's own time line.
