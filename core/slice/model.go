@@ -182,7 +182,7 @@ func (r *Request) bounds(length float64) (least, most float64) {
 	second := r.frameCost() * float64(r.Source.MainVideo().Frames) / max(length, 1e-9)
 	least, most = absoluteMin, longest
 	if second > 0 && !math.IsInf(second, 0) {
-		least = min(max(least, worth/second), max(length/2, absoluteMin))
+		least = min(max(least, worth/second), max(length/3, absoluteMin)) // two must fit, not only at the middle
 		most = max(min(most, lossMost/second), goodMin)
 	}
 	return least, max(most, least)

@@ -88,3 +88,12 @@ func TestShares(t *testing.T) {
 		}
 	})
 }
+
+// Two slices of cheap work are found also where no keyframe lies in the middle.
+func TestCheapWorkIsCut(t *testing.T) {
+	r := request(clip(30, pal, 12800, 120))
+	r.Price, r.Workers, r.Mode = fn.Price{CPUSeconds: 1, Cores: 4}, 2, slice.Force
+	if d := slice.Decide(r); len(d.Parts) != 2 {
+		t.Errorf("%s: %s", d.Code, d.Reason)
+	}
+}
