@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/mediafn/mediafn/core/arrival"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
@@ -57,18 +58,18 @@ type Work struct {
 
 // Upload is how GET /v1/uploads/{id} shows an upload.
 type Upload struct {
-	ID        string           `json:"id"`
-	State     task.UploadState `json:"state"`
-	media.Ref                  // where the object is, or will be
-	Size      *int64           `json:"upload_length,omitempty"` // absent while it is not declared
-	Offset    int64            `json:"upload_offset"`           // bytes that have arrived
-	Concat    string           `json:"concat,omitempty"`        // partial or final
-	Index     string           `json:"index,omitempty"`         // whether tasks can begin before the end, in words
-	Ended     string           `json:"ended,omitempty"`         // what ended it before it was whole
-	Tasks     []string         `json:"tasks,omitempty"`         // that name it and are not over
-	CreatedAt time.Time        `json:"created_at"`
-	ExpiresAt time.Time        `json:"expires_at,omitzero"`
-	WholeAt   time.Time        `json:"whole_at,omitzero"`
+	ID        string        `json:"id"`
+	State     arrival.State `json:"state"`
+	media.Ref               // where the object is, or will be
+	Size      *int64        `json:"upload_length,omitempty"` // absent while it is not declared
+	Offset    int64         `json:"upload_offset"`           // bytes that have arrived
+	Concat    string        `json:"concat,omitempty"`        // partial or final
+	Index     string        `json:"index,omitempty"`         // whether tasks can begin before the end, in words
+	Ended     string        `json:"ended,omitempty"`         // what ended it before it was whole
+	Tasks     []string      `json:"tasks,omitempty"`         // that name it and are not over
+	CreatedAt time.Time     `json:"created_at"`
+	ExpiresAt time.Time     `json:"expires_at,omitzero"`
+	WholeAt   time.Time     `json:"whole_at,omitzero"`
 }
 
 // Page is one page of a list.

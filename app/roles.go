@@ -35,7 +35,7 @@ var roles = []struct {
 func runGateway(a *App, ctx context.Context) error {
 	cfg := gateway.Default(a.parts.name)
 	cfg.InFlight = cmp.Or(a.cfg.Submissions, cfg.InFlight)
-	cfg.Uploads.Life = cmp.Or(a.cfg.UploadLife, cfg.Uploads.Life)
+	cfg.Uploads.Life, cfg.Uploads.Tend = cmp.Or(a.cfg.UploadLife, cfg.Uploads.Life), a.cfg.Tick
 	for _, t := range a.cfg.Tenants {
 		cfg.Tenants = append(cfg.Tenants, t.Tenant)
 	}

@@ -145,9 +145,12 @@ type fetching struct {
 func (f *fetching) run(ctx context.Context, given job.Input, slot *fn.Slot) (fn.Input, error) {
 	input := fn.Input{Slot: slot.Name, Ref: given.Ref, Info: given.Facts}
 	var err error
-	if given.Ref.URL != "" {
+	switch {
+	case given.Ref.URL != "":
 		err = f.remote(ctx, &input)
-	} else {
+	case given.Pieces != nil:
+		err = f.arriving(&input, given.Pieces)
+	default:
 		err = f.object(ctx, &input)
 	}
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/core/task/chart"
 )
 
 // Accepted answers Submit.
@@ -106,8 +107,8 @@ func (c *Client) change(ctx context.Context, method, path string, v any) (*api.T
 
 // Graph is a task's flow as it stands. Of running work it knows how far it is,
 // if its worker says so within a moment.
-func (c *Client) Graph(ctx context.Context, id string) (*task.Graph, error) {
-	var g task.Graph
+func (c *Client) Graph(ctx context.Context, id string) (*chart.Graph, error) {
+	var g chart.Graph
 	return &g, c.get(ctx, call{method: http.MethodGet, path: escape("/v1/tasks/%s/graph", id)}, &g)
 }
 

@@ -102,8 +102,18 @@ type Part struct {
 	DropTail int64          `json:"drop_tail"`  // frames processed behind End, then removed
 	Scale    int64          `json:"time_scale"` // ticks per second of the slice's own track
 	Pass     Pass           `json:"pass,omitempty"`
+	// Bytes hold the part, in the source; zero = not known. Of a source that is
+	// still arriving they are what is waited for.
+	Bytes Bytes `json:"bytes,omitzero"`
 	// Share is the part of the whole call's price this part takes; 0 = not known.
 	Share float64 `json:"share,omitempty"`
+}
+
+// Bytes is a range of a file: from the first one that is read to just behind the
+// last.
+type Bytes struct {
+	First  int64 `json:"first"`
+	Behind int64 `json:"behind"`
 }
 
 // Progress is a snapshot of running work.

@@ -1,6 +1,7 @@
 package job
 
 import (
+	"errors"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -131,6 +132,9 @@ type Fault struct {
 	Component string    `json:"component,omitempty"`
 	Segment   *int      `json:"segment,omitempty"`
 	Tail      string    `json:"tail,omitempty"` // last lines of the tool's own message
+	// Short is how many bytes of an upload would have to be there: the attempt came
+	// upon the end of what has arrived, and is made again when they are.
+	Short int64 `json:"short,omitempty"`
 }
 
 // FaultOf converts an error; nil stays nil.
@@ -138,5 +142,9 @@ func FaultOf(err error) *Fault {
 	if err == nil {
 		return nil
 	}
-	return &Fault{Kind: errs.KindOf(err), Message: err.Error(), Field: errs.FieldOf(err), Tail: errs.TailOf(err)}
+	f := &Fault{Kind: errs.KindOf(err), Message: err.Error(), Field: errs.FieldOf(err), Tail: errs.TailOf(err)}
+	if short := (*Short)(nil); errors.As(err, &short) {
+		f.Short = short.Need
+	}
+	return f
 }

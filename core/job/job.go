@@ -57,7 +57,24 @@ type Input struct {
 	Doc  json.RawMessage `json:"doc,omitempty"`
 	// Facts is what the platform already knows about the media at Ref.
 	Facts *media.Info `json:"facts,omitempty"`
+	// Pieces are read instead of the object at Ref, which is not there yet.
+	Pieces *Pieces `json:"pieces,omitempty"`
 }
+
+// Pieces are what has arrived of an upload, as far as a job may read it.
+type Pieces struct {
+	Upload string        `json:"upload"`
+	Bucket string        `json:"bucket"` // of the input's store
+	Size   int64         `json:"size"`   // of the whole
+	List   []media.Piece `json:"list"`
+}
+
+// Short is the error of an attempt that read what has not arrived.
+type Short struct {
+	Need int64 // bytes from the start that would have to be there
+}
+
+func (s *Short) Error() string { return fmt.Sprintf("byte %d has not arrived", s.Need-1) }
 
 // Place says where outputs go.
 type Place struct {

@@ -265,9 +265,35 @@ func (c *cutter) parts(cuts []cut, lap fn.Lap) []fn.Part {
 		p.DropHead, p.DropTail = at.frame-from.frame, to.frame-next.frame
 		p.Entry = c.keyAt(from.frame).PTS
 		p.Share = float64(p.DropHead+p.Frames+p.DropTail) / float64(v.Frames)
+		p.Bytes = c.bytes(from.frame, to.frame)
 		parts[i] = p
 	}
 	return parts
+}
+
+// bytes are those of the file that hold frames from … to-1 as far as keyframes
+// tell: from the earliest key at or behind the entry, to the latest before the
+// second key behind the end, since decoders read ahead. Zero where that is the
+// end of the file, or nothing tells.
+func (c *cutter) bytes(from, to int64) (b fn.Bytes) {
+	first := c.keyIndex(from)
+	last := sort.Search(len(c.keys), func(i int) bool { return c.keys[i].Frame >= to }) + 1
+	if last >= len(c.keys) {
+		return fn.Bytes{}
+	}
+	b.First = math.MaxInt64
+	for i, k := range c.keys {
+		if k.Bytes <= 0 {
+			return fn.Bytes{}
+		}
+		if i >= first {
+			b.First = min(b.First, k.Bytes)
+		}
+		if i <= last {
+			b.Behind = max(b.Behind, k.Bytes)
+		}
+	}
+	return b
 }
 
 // Scale is the ticks per second slices of a source are written with: so fine

@@ -391,3 +391,55 @@ func TestHostileProfilesDoNotPanic(t *testing.T) {
 		}
 	})
 }
+
+// TestPartBytes: a part's bytes reach from its entry to the second keyframe
+// behind its end, whatever the order of keyframes in the file, and those of the
+// last parts to the end of it.
+func TestPartBytes(t *testing.T) {
+	r := request(clip(120, pal, 12800, 50)) // 60 keys
+	keys := r.Source.Video[0].GOP.Keys
+	for i := range keys {
+		keys[i].Bytes = 1000 + int64(i)*100
+	}
+	keys[7].Bytes, keys[8].Bytes = keys[8].Bytes, keys[7].Bytes
+	d := slice.Decide(r)
+	if len(d.Parts) < 5 {
+		t.Fatalf("%d parts", len(d.Parts))
+	}
+	at := func(pts int64) int {
+		for i := range keys {
+			if keys[i].PTS >= pts {
+				return i
+			}
+		}
+		return len(keys)
+	}
+	known := 0
+	for _, p := range d.Parts {
+		first, last := at(p.Entry), at(p.End)+1
+		if last >= len(keys) {
+			if p.Bytes != (fn.Bytes{}) {
+				t.Errorf("part %d ends with the file, and has bytes %+v", p.Order, p.Bytes)
+			}
+			continue
+		}
+		known++
+		for i := first; i <= last; i++ {
+			if keys[i].Bytes < p.Bytes.First || keys[i].Bytes > p.Bytes.Behind {
+				t.Errorf("part %d: key %d at byte %d is not in %+v", p.Order, i, keys[i].Bytes, p.Bytes)
+			}
+		}
+		if p.Bytes.Behind > 1000+int64(last+1)*100 {
+			t.Errorf("part %d: %+v is more than it needs", p.Order, p.Bytes)
+		}
+	}
+	if known < len(d.Parts)-2 {
+		t.Errorf("the bytes of %d of %d parts are known", known, len(d.Parts))
+	}
+	keys[3].Bytes = 0
+	for _, p := range slice.Decide(r).Parts {
+		if p.Bytes != (fn.Bytes{}) {
+			t.Errorf("part %d has bytes though a keyframe's are not known: %+v", p.Order, p.Bytes)
+		}
+	}
+}

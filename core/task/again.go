@@ -129,6 +129,9 @@ func (a *again) reset(w Work) {
 	w.Outputs, w.Facts, w.Usage = nil, nil, fn.Usage{}
 	w.Failures, w.Losses, w.LostBy, w.NotBefore = 0, 0, nil, a.now
 	w.Job, w.Made = afresh(w.Job, a.fresh), nil
+	if w.State == Ready && len(a.view.Task.Request.Uploads()) > 0 {
+		w.State, w.NotBefore = Waiting, never // the decision says whether its bytes are there
+	}
 	if c != nil {
 		a.step.Task.Call = a.step.Task.Call.Set(c.Index, Success)
 		a.step.Task.Ret = a.step.Task.Ret.Set(c.Index, Untouched)

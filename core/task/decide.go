@@ -95,6 +95,9 @@ func (r *round) run() {
 			t.Status = r.view.Plan.Modules[0].Status
 		}
 	}
+	if t.Ending == "" {
+		r.arrivals()
+	}
 	for t.Ending == "" && r.advance() {
 	}
 	if t.Ending != "" {
@@ -296,6 +299,9 @@ func (r *round) start(c *flow.Component) bool {
 }
 
 func (r *round) create(w Work) {
+	if w.State == Ready {
+		w = r.await(w)
+	}
 	r.view.Work.Put(w)
 	r.created = append(r.created, w.ID)
 }

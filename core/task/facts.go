@@ -119,6 +119,9 @@ func (r *round) report() json.RawMessage {
 			out[key] = v
 		}
 	}
+	if a := r.arrival(); a != nil {
+		out["arrival"] = a
+	}
 	if len(out) == 0 {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/mediafn/mediafn/core/arrival"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/flow"
 	"github.com/mediafn/mediafn/core/media"
@@ -36,7 +37,7 @@ func TestDecisions(t *testing.T) {
 				t.Skip("no grants")
 			}
 			g := w.grants[rapid.IntRange(0, len(w.grants)-1).Draw(t, "grant")]
-			what := rapid.SampledFrom([]string{"success", "success", "success", "failure", "failure", "returned", "lost", "pending"}).Draw(t, "what")
+			what := rapid.SampledFrom([]string{"success", "success", "success", "failure", "failure", "returned", "lost", "pending", "short"}).Draw(t, "what")
 			w.answer(g, what, kinds.Draw(t, "kind"), rapid.Bool().Draw(t, "ok"))
 		}
 		t.Repeat(map[string]func(*rapid.T){
@@ -58,6 +59,12 @@ func TestDecisions(t *testing.T) {
 				} else if !errs.Is(err, errs.Conflict) {
 					t.Fatal(err)
 				}
+			},
+			"arrive": func(t *rapid.T) {
+				if w.upload == nil {
+					t.Skip("it is there")
+				}
+				w.arrive(rapid.SampledFrom([]string{"", "", "", "", "", "", "", "gone"}).Draw(t, "how"))
 			},
 			"retry": func(*rapid.T) { w.retry() },
 			"":      func(*rapid.T) { w.slots() },
@@ -93,6 +100,9 @@ func (w *world) finish() {
 			w.t.Fatalf("the task does not end: %+v", w.task)
 		}
 		w.decide()
+		if w.upload != nil {
+			w.arrive("")
+		}
 		for _, id := range w.in(task.Waiting) {
 			w.due(id)
 		}
@@ -114,7 +124,8 @@ func (w *world) result() {
 			w.t.Fatalf("the task is %s and %s still %s", w.task.State, id, row.State)
 		}
 	}
-	if w.task.State == task.Failed && (w.task.Error == nil || w.task.Error.Component == "") {
+	ended := w.upload != nil && w.upload.State == arrival.Gone
+	if w.task.State == task.Failed && (w.task.Error == nil || w.task.Error.Component == "" && !ended) {
 		w.t.Fatalf("a failed task names no component: %+v", w.task.Error)
 	}
 	if w.task.State != task.Succeeded {

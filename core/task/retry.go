@@ -22,6 +22,10 @@ var DefaultLimits = Limits{Failures: 3, Losses: 30, Quarantine: 5, Backoff: time
 
 // Fail returns the row after the current attempt failed with fault.
 func (l Limits) Fail(w Work, fault *Fault, now time.Time) Work {
+	if fault.Short > 0 { // it began too early, which is nobody's failure
+		w.State, w.NotBefore, w.Error = Waiting, never, fault
+		return w.release()
+	}
 	w.Failures++
 	w.Error = fault
 	limit := l.Failures

@@ -19,7 +19,7 @@ type State string
 
 const (
 	Queued    State = "queued"    // task: accepted, nothing decided yet
-	Waiting   State = "waiting"   // event: may not run before a time (backoff), or its segments run
+	Waiting   State = "waiting"   // event: may not run before a time (backoff) or before its bytes have arrived, or its segments run
 	Ready     State = "ready"     // event: may be granted to a worker
 	Running   State = "running"   // granted, or at least one event is under way
 	Succeeded State = "succeeded" // done, with a result
@@ -63,12 +63,15 @@ var WorkTransitions = []Transition{
 	{"", "depends done", Ready},
 	{"", "decided by the controller", Succeeded},
 	{"", "fan out", Waiting},
+	{"", "its bytes have not arrived", Waiting},
 	{"", "second run of a slow slice", Ready},
 	{"", "the task fails in the same decision", Canceled},
 	{Ready, "grant", Running},
+	{Ready, "its bytes have not arrived", Waiting},
 	{Ready, "cancel", Canceled},
 	{Ready, "twin was first", Succeeded},
 	{Waiting, "time comes", Ready},
+	{Waiting, "its bytes have arrived", Ready},
 	{Waiting, "segments done", Succeeded},
 	{Waiting, "segment failed", Failed},
 	{Waiting, "segment failed, on_fail skip or fallback", Skipped},
@@ -76,6 +79,7 @@ var WorkTransitions = []Transition{
 	{Waiting, "twin was first", Succeeded},
 	{Running, "result", Succeeded},
 	{Running, "failure", Waiting},
+	{Running, "it read what has not arrived", Waiting},
 	{Running, "failure, limit or not retryable", Failed},
 	{Running, "lease lost", Waiting},
 	{Running, "lease lost, limit", Failed},

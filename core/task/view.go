@@ -3,6 +3,7 @@ package task
 import (
 	"maps"
 
+	"github.com/mediafn/mediafn/core/arrival"
 	"github.com/mediafn/mediafn/core/flow"
 )
 
@@ -11,6 +12,9 @@ type View struct {
 	Task Task
 	Plan *flow.Plan
 	Work Rows
+	// Uploads are those the task names and that are known, by id. They are read,
+	// never changed.
+	Uploads map[string]*arrival.Upload
 }
 
 // Rows are a task's events and segments by id. A row is never changed once it

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mediafn/mediafn/core/arrival"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/flow"
 	"github.com/mediafn/mediafn/core/fn"
@@ -33,6 +34,7 @@ type world struct {
 	commits map[string]string // work id → the trace whose result counts
 	left    map[string]bool   // statuses of modules whose output has left
 	limits  task.Limits
+	upload  *arrival.Upload // that brings the input; nil = it is there
 }
 
 type grant struct {
@@ -52,6 +54,10 @@ func newWorld(t *rapid.T, file *flow.File) *world {
 	w.task = task.Task{
 		ID: "01890a5d-ac96-774b-bcce-b302099a8057", Tenant: "a", Flow: plan.Name, FlowVer: plan.Version, State: task.Queued,
 		CreatedAt: w.now, Request: task.Request{Cmd: plan.Name, Priority: 5, Inputs: []media.Ref{{Bucket: "in", Key: "0"}}},
+	}
+	if rapid.Bool().Draw(t, "arrives") {
+		w.upload = &arrival.Upload{ID: "u", Size: 8 << 20, State: arrival.Open, Index: rapid.SampledFrom([]int64{-1, 0, 100}).Draw(t, "index"), Why: "x"}
+		w.task.Request.Inputs[0].Upload = "u"
 	}
 	if rapid.Bool().Draw(t, "publish") {
 		w.task.Request.Outputs = []media.Ref{{Bucket: "out", Key: "o"}}
@@ -81,7 +87,9 @@ func decider() task.Decider {
 			}
 			parts := []fn.Part{}
 			for i := range p.Parts {
-				parts = append(parts, fn.Part{Order: i, Of: p.Parts, Frames: int64(i + 1)})
+				parts = append(parts, fn.Part{
+					Stream: fn.Pictures, Order: i, Of: p.Parts, Frames: int64(i + 1), Bytes: fn.Bytes{First: 1, Behind: int64(i) << 20},
+				})
 			}
 			return json.Marshal(map[string]any{"ok": p.Parts%2 == 0, "segments": parts})
 		}},
@@ -109,6 +117,10 @@ func (w *world) view() task.View {
 	for id, row := range w.work {
 		c := copiedWork(w.t, row)
 		v.Work[id] = &c
+	}
+	if w.upload != nil {
+		u := *w.upload
+		v.Uploads = map[string]*arrival.Upload{"u": &u}
 	}
 	return v
 }
@@ -266,10 +278,11 @@ func wired(p *flow.Plan, c *flow.Component, from string) bool {
 	return false
 }
 
-// in lists ids of rows in a state, in order.
+// in lists ids of rows in a state, in order; of those that wait the ones that wait
+// for a time.
 func (w *world) in(state task.State) (ids []string) {
 	for _, id := range slices.Sorted(maps.Keys(w.work)) {
-		if row := w.work[id]; row.State == state && (state != task.Waiting || row.Job != nil) {
+		if row := w.work[id]; row.State == state && (state != task.Waiting || row.Job != nil && row.NotBefore.Year() < 9999) {
 			ids = append(ids, id)
 		}
 	}
@@ -286,13 +299,47 @@ func (w *world) grant(id, worker string) grant {
 		w.t.Fatalf("%s could run though the task is over", id)
 	}
 	row.Trace = fmt.Sprintf("trace%d", len(w.grants))
-	if _, err := row.Grant(time.Second, 1); err != nil {
+	g1, err := row.Grant(time.Second, 1)
+	if err != nil {
 		w.t.Fatalf("%v", err)
 	}
+	w.arrived(&row, &g1.Job)
 	w.change(w.work[id], row)
 	g := grant{work: id, trace: row.Trace, attempt: row.Attempt}
 	w.grants = append(w.grants, g)
 	return g
+}
+
+// arrived checks that what a granted job reads has arrived.
+func (w *world) arrived(row *task.Work, j *job.Job) {
+	for i, in := range j.Inputs {
+		if in.Ref.Upload == "" {
+			continue
+		}
+		if need := arrival.Need(j, i, w.upload, row.Short()); !w.upload.There(need) {
+			w.t.Fatalf("%s is granted with %d bytes there; it needs %d", row.ID, w.upload.Arrived, need)
+		}
+	}
+}
+
+// arrive lets bytes come, or the upload end.
+func (w *world) arrive(what string) {
+	u := w.upload
+	switch {
+	case u.State == arrival.Open && what == "gone":
+		u.State = arrival.Gone
+	case u.State == arrival.Open:
+		u.Arrived += 1 << 20
+		if u.Index == 0 && u.Arrived > 2<<20 {
+			u.Index = 100
+		}
+		if u.Arrived == u.Size {
+			u.State, u.WholeAt = arrival.Whole, w.now
+		}
+	case u.State == arrival.Whole:
+		u.State = arrival.Done
+	}
+	w.decide()
 }
 
 // answer does what the controller does with an answer: fence, change the row,
@@ -323,6 +370,8 @@ func (w *world) answer(g grant, what string, kind errs.Kind, ok bool) {
 		row = row.Cancel(w.now)
 	case what == "returned":
 		row = row.HandBack()
+	case what == "short" && w.upload != nil:
+		row = w.limits.Fail(row, &task.Fault{Kind: errs.Transient, Message: "not there", Short: w.upload.Arrived + 1}, w.now)
 	case what == "lost":
 		row = w.limits.Lose(row, "lost", w.now)
 	default:

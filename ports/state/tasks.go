@@ -99,7 +99,7 @@ func (s *Store) Live(ctx context.Context, after string, limit int) ([]string, er
 
 func scanID(rows *sql.Rows) (id string, err error) { return id, rows.Scan(&id) }
 
-// View returns a task and all its work.
+// View returns a task and all its work, and the uploads it names.
 func (s *Store) View(ctx context.Context, id string) (task.View, error) {
 	t, err := s.Task(ctx, id)
 	if err != nil {
@@ -110,6 +110,16 @@ func (s *Store) View(ctx context.Context, id string) (task.View, error) {
 		return task.View{}, err
 	}
 	v := task.View{Task: t, Work: task.RowsOf(work...)}
+	if ids := t.Request.Uploads(); len(ids) > 0 {
+		uploads, err := s.Uploads(ctx, ids...)
+		if err != nil {
+			return task.View{}, err
+		}
+		v.Uploads = make(map[string]*Upload, len(uploads))
+		for i := range uploads {
+			v.Uploads[uploads[i].ID] = &uploads[i]
+		}
+	}
 	return v, nil
 }
 

@@ -7,13 +7,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mediafn/mediafn/core/arrival"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
 )
 
 // Upload is a file on its way into a bucket.
-type Upload = task.Upload
+type Upload = arrival.Upload
 
 const uploadColumns = `id, tenant, cloud, bucket, object, meta, mime, size, arrived, state, concat, index_at, why, created_at, expires_at,
  whole_at, touched_at`
@@ -66,7 +67,7 @@ func (s *Store) TouchUpload(ctx context.Context, id string) error {
 
 // EndUpload turns an upload into one that is done or gone, if it is still as was
 // says. Conflict: it has gone on, or ended.
-func (s *Store) EndUpload(ctx context.Context, was Upload, now task.UploadState, why string) error {
+func (s *Store) EndUpload(ctx context.Context, was Upload, now arrival.State, why string) error {
 	return s.write(ctx, "state.upload", func(x *tx) {
 		x.about = was.ID
 		x.exec(onlyOne("upload %s has gone on in between", was.ID),

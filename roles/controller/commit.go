@@ -137,7 +137,7 @@ func (t *turn) refused(ctx context.Context, c *change, err error) {
 
 // committed makes the cache what the rows are and tells the others.
 func (t *turn) committed(ctx context.Context, c *change, write *state.Change, news *notice) {
-	v := &view{task.View{Task: c.step.Task, Plan: c.now.Plan, Work: c.now.Work}}
+	v := &view{task.View{Task: c.step.Task, Plan: c.now.Plan, Work: c.now.Work, Uploads: c.now.Uploads}}
 	v.Task.Version++
 	for _, a := range c.acks {
 		_ = a.delivery.Ack()

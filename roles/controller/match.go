@@ -9,6 +9,7 @@ import (
 	"github.com/mediafn/mediafn/core/sched"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/state"
+	"github.com/mediafn/mediafn/roles/controller/pieces"
 )
 
 // grant is one match: work as it is leased, and to whom.
@@ -198,6 +199,9 @@ func (t *turn) withdraw(g *grant) {
 func (t *turn) account(ctx context.Context, g *grant) {
 	t.parts.Metrics.Granted(&g.work, g.ready, t.now)
 	message, err := g.work.Grant(t.cfg.Lease, max(g.cores, 1))
+	if err == nil {
+		err = pieces.Fill(ctx, t.parts.Store, t.parts.Decider.Place.Arriving, &g.work, &message.Job)
+	}
 	if err != nil {
 		t.parts.Log.Error("job not readable", task.Ids(g.work.ID, g.work.Trace), "err", err)
 		return // its lease will end it

@@ -62,7 +62,7 @@ func (t *turn) touch(ctx context.Context, id string) *change {
 
 func (t *turn) change(v *view, fresh bool) *change {
 	id := v.Task.ID
-	c := &change{fresh: fresh, was: v, now: task.View{Task: v.Task, Plan: v.Plan, Work: v.Work.Clone()}, touched: map[string]bool{}}
+	c := &change{fresh: fresh, was: v, now: task.View{Task: v.Task, Plan: v.Plan, Work: v.Work.Clone(), Uploads: v.Uploads}, touched: map[string]bool{}}
 	t.tasks[id] = c
 	t.order = append(t.order, id)
 	return c
@@ -93,7 +93,7 @@ func (t *turn) found(ctx context.Context, id, why string) *change {
 // decision.
 func (t *turn) announced(ctx context.Context, row *task.Task) {
 	_, known := t.views[row.ID]
-	if known || t.tasks[row.ID] != nil || row.Version != 1 || row.State != task.Queued || row.Ending != "" {
+	if known || t.tasks[row.ID] != nil || row.Version != 1 || row.State != task.Queued || row.Ending != "" || row.Request.Uploads() != nil {
 		t.fresh(ctx, row.ID)
 		return
 	}

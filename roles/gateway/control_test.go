@@ -9,6 +9,7 @@ import (
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/core/task/chart"
 	"github.com/mediafn/mediafn/ports/queue"
 	"github.com/mediafn/mediafn/ports/state"
 )
@@ -66,8 +67,8 @@ func TestCancelTwice(t *testing.T) {
 func TestGraph(t *testing.T) {
 	r := newRig(t)
 	id := r.submit("m", "in-1")
-	g := read[task.Graph](t, r.do("GET", "/v1/tasks/"+id+"/graph", ""), 200)
-	if len(g.Nodes) != 1 || g.Nodes[0].State != task.Pending || g.Nodes[0].Fn != "t.work" || g.TaskID != id {
+	g := read[chart.Graph](t, r.do("GET", "/v1/tasks/"+id+"/graph", ""), 200)
+	if len(g.Nodes) != 1 || g.Nodes[0].State != chart.Pending || g.Nodes[0].Fn != "t.work" || g.TaskID != id {
 		t.Errorf("%+v", g)
 	}
 	row := task.Work{ID: task.EventID(id, "Run"), TaskID: id, Component: "Run", Order: -1, Fn: "t.work", State: task.Running, Attempt: 2, Worker: "w1"}
@@ -87,13 +88,13 @@ func TestGraph(t *testing.T) {
 			}
 		}
 	}()
-	n := read[task.Graph](t, r.do("GET", "/v1/tasks/"+id+"/graph", ""), 200).Nodes[0]
+	n := read[chart.Graph](t, r.do("GET", "/v1/tasks/"+id+"/graph", ""), 200).Nodes[0]
 	close(stop)
 	<-silent
 	if n.State != task.Running || n.Worker != "w1" || n.Attempt != 2 || n.Progress == nil || *n.Progress != 0.25 {
 		t.Errorf("%+v", n)
 	}
-	if n := read[task.Graph](t, r.do("GET", "/v1/tasks/"+id+"/graph", ""), 200).Nodes[0]; n.State != task.Running || n.Progress != nil {
+	if n := read[chart.Graph](t, r.do("GET", "/v1/tasks/"+id+"/graph", ""), 200).Nodes[0]; n.State != task.Running || n.Progress != nil {
 		t.Errorf("of a worker that says nothing: %+v", n)
 	}
 	read[api.Problem](t, r.do("GET", "/v1/tasks/nobody/graph", ""), 404)

@@ -10,6 +10,7 @@ import (
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/core/task/chart"
 	"github.com/mediafn/mediafn/ports/queue"
 )
 
@@ -43,7 +44,7 @@ func (g *Gateway) graph(w http.ResponseWriter, r *http.Request, tenant string) e
 			return err
 		}
 	}
-	writeJSON(w, http.StatusOK, task.GraphOf(plan, &t, work, progress))
+	writeJSON(w, http.StatusOK, chart.Of(plan, &t, work, progress))
 	return nil
 }
 

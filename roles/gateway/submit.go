@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mediafn/mediafn/api"
+	"github.com/mediafn/mediafn/core/arrival"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/flow"
 	"github.com/mediafn/mediafn/core/job"
@@ -242,7 +243,7 @@ func (g *Gateway) checkUpload(ctx context.Context, tenant, field string, ref *me
 		return errs.InField(field, "there is no such upload; one that was done a while ago is named by its object")
 	case all[0].Concat == "partial":
 		return errs.InField(field, "is a part; name the upload made of it")
-	case all[0].State == task.UploadGone:
+	case all[0].State == arrival.Gone:
 		return errs.InField(field, "is over: %s", all[0].Why)
 	}
 	ref.Cloud, ref.Bucket, ref.Key = all[0].Place.Cloud, all[0].Place.Bucket, all[0].Place.Key

@@ -19,10 +19,11 @@ import (
 	"time"
 
 	"github.com/mediafn/mediafn/api"
+	"github.com/mediafn/mediafn/core/arrival"
 	"github.com/mediafn/mediafn/core/job"
-	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/internal/testparts"
 	"github.com/mediafn/mediafn/ports/blob"
+	"github.com/mediafn/mediafn/ports/blob/file"
 	"github.com/mediafn/mediafn/ports/blob/s3"
 	"github.com/mediafn/mediafn/ports/queue"
 	"github.com/mediafn/mediafn/roles/gateway"
@@ -208,7 +209,7 @@ func TestUpload(t *testing.T) {
 	if !bytes.Equal(r.object("inputs", "a/clip.mp4"), body) {
 		t.Error("the object is not what was sent")
 	}
-	if v := u.view(at); v.State != task.UploadDone || v.Bucket != "inputs" || v.Offset != 4500 || v.WholeAt.IsZero() || v.Index == "" {
+	if v := u.view(at); v.State != arrival.Done || v.Bucket != "inputs" || v.Offset != 4500 || v.WholeAt.IsZero() || v.Index == "" {
 		t.Errorf("view: %+v", v)
 	}
 	if left := r.left(); len(left) > 0 {
@@ -551,8 +552,35 @@ func TestUploadEnds(t *testing.T) {
 			t.Errorf("%s of an ended upload: %d", method, resp.StatusCode)
 		}
 	}
-	if v := u.view(at); v.State != task.UploadGone || !strings.Contains(v.Ended, "after 1500 bytes") {
+	if v := u.view(at); v.State != arrival.Gone || !strings.Contains(v.Ended, "after 1500 bytes") {
 		t.Errorf("view: %+v", v)
+	}
+}
+
+// TestUploadCannotBeStored: an upload whose object the store can't hold ends, and
+// is not tried for ever.
+func TestUploadCannotBeStored(t *testing.T) {
+	r := newRig(t, small)
+	store, err := file.Open(t.TempDir(), blob.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.blobs = blob.NewStores()
+	if err := r.blobs.Add("main", store); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.blobs.Close() })
+	u := r.listen(gateway.New(gateway.Default("g2"), r.parts()))
+	u.create(0, meta("bucket", "inputs", "key", "a"))
+	at := u.create(1500, meta("bucket", "inputs", "key", "a/b")) // beside the file a there can be no folder a
+	if got := u.patch(at, 0, noise(1500)); got != 409 {
+		t.Errorf("the last piece: %d", got)
+	}
+	if v := u.view(at); v.State != arrival.Gone || !strings.Contains(v.Ended, "can't be stored") {
+		t.Errorf("view: %+v", v)
+	}
+	if left := r.left(); len(left) > 0 {
+		t.Errorf("pieces are left: %v", left)
 	}
 }
 
@@ -588,7 +616,7 @@ func TestUploadsAreTended(t *testing.T) {
 	if err := r.handler(time.Hour, nothing).Tend(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if v := u.view(at); v.State != task.UploadGone || !strings.Contains(v.Ended, "expired") {
+	if v := u.view(at); v.State != arrival.Gone || !strings.Contains(v.Ended, "expired") {
 		t.Errorf("view: %+v", v)
 	}
 	if left := r.left(); len(left) > 0 {
@@ -607,14 +635,14 @@ func TestUploadsAreTended(t *testing.T) {
 	if rest, err := io.ReadAll(conn); err != nil || len(rest) > 0 {
 		t.Fatalf("the gateway did not die: %q, %v", rest, err)
 	}
-	if v := u.view(at); v.State != task.UploadWhole {
+	if v := u.view(at); v.State != arrival.Whole {
 		t.Fatalf("view: %+v", v)
 	}
 	eventually(t, func() bool { // for a moment its gateway might still be at it
 		if err := r.handler(time.Hour, nothing).Tend(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		return u.view(at).State == task.UploadDone
+		return u.view(at).State == arrival.Done
 	})
 	if !bytes.Equal(r.object("inputs", "k"), body) {
 		t.Error("the object is not what was sent")

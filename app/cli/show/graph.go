@@ -7,10 +7,11 @@ import (
 	"text/tabwriter"
 
 	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/core/task/chart"
 )
 
 // Graph prints a task's flow as it stands, a line a component.
-func Graph(w io.Writer, g *task.Graph) {
+func Graph(w io.Writer, g *chart.Graph) {
 	fmt.Fprintf(w, "task %s: %s\nflow %s, version %s\n", g.TaskID, strings.TrimSuffix(string(g.State)+", "+g.Status, ", "), g.Flow, g.Version)
 	var table strings.Builder
 	tw := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
@@ -31,9 +32,9 @@ func Graph(w io.Writer, g *task.Graph) {
 
 // word is a state as people say it. The row of a fan-out waits for its slices;
 // who looks at it sees that they run.
-func word(n *task.Node) string {
+func word(n *chart.Node) string {
 	switch s := n.Segments; {
-	case n.State == task.LeftOut:
+	case n.State == chart.LeftOut:
 		return "left out"
 	case n.State == task.Waiting && s != nil && s.Done+s.Running > 0:
 		return string(task.Running)
@@ -42,7 +43,7 @@ func word(n *task.Node) string {
 }
 
 // details say how far a component is, and where.
-func details(n *task.Node) (all []string) {
+func details(n *chart.Node) (all []string) {
 	if s := n.Segments; s != nil {
 		text := fmt.Sprintf("%d of %d done", s.Done, s.Total)
 		if s.Reused > 0 {
@@ -78,7 +79,7 @@ func details(n *task.Node) (all []string) {
 }
 
 // needs names what a component comes after.
-func needs(g *task.Graph, name string) string {
+func needs(g *chart.Graph, name string) string {
 	var after []string
 	for _, e := range g.Edges {
 		switch {
@@ -96,7 +97,7 @@ func needs(g *task.Graph, name string) string {
 }
 
 // Mermaid prints the graph as a Mermaid diagram.
-func Mermaid(w io.Writer, g *task.Graph) {
+func Mermaid(w io.Writer, g *chart.Graph) {
 	fmt.Fprintln(w, "flowchart LR")
 	ids := map[string]string{}
 	module := ""

@@ -16,6 +16,7 @@ import (
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/slice"
 	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/core/task/chart"
 )
 
 func TestMain(m *testing.M) {
@@ -38,19 +39,19 @@ func same(t *testing.T, got *bytes.Buffer, want string) {
 	}
 }
 
-func graph() *task.Graph {
+func graph() *chart.Graph {
 	begun, done, over := at(1), 0.345, at(2.5)
-	return &task.Graph{
+	return &chart.Graph{
 		TaskID: "t1", Flow: "f", Version: "v1", State: task.Running, Status: "processing",
-		Nodes: []task.Node{
+		Nodes: []chart.Node{
 			{Component: "Probe", Module: "Prepare", Fn: "inspect.probe", State: task.Succeeded, Attempt: 2, Reused: true, StartedAt: &begun, EndedAt: &over},
-			{Component: "Segments", Module: "Process", Fn: "video.transcode", State: task.Waiting, Progress: &done, Segments: &task.Segments{Total: 10, Done: 3, Reused: 1, Running: 2, Failed: 1}},
+			{Component: "Segments", Module: "Process", Fn: "video.transcode", State: task.Waiting, Progress: &done, Segments: &chart.Segments{Total: 10, Done: 3, Reused: 1, Running: 2, Failed: 1}},
 			{Component: "Sound", Module: "Process", Fn: "derive.audio", State: task.Running, Attempt: 1, Worker: "w1"},
 			{Component: "Say", Module: "Process", Fn: "x", State: task.Failed, Attempt: 1, Error: &task.Fault{Kind: errs.Invalid, Message: `"no" #1`}},
-			{Component: "Merge", Module: "Process", Fn: "assemble.merge", State: task.Pending},
-			{Component: "Redo", Module: "Process", Fn: "video.transcode", State: task.LeftOut},
+			{Component: "Merge", Module: "Process", Fn: "assemble.merge", State: chart.Pending},
+			{Component: "Redo", Module: "Process", Fn: "video.transcode", State: chart.LeftOut},
 		},
-		Edges: []task.Edge{{From: "Segments", To: "Merge", Kind: "depends"}, {From: "Sound", To: "Merge", Kind: "depends"}, {From: "Say", To: "Sound", Kind: "fallback"}},
+		Edges: []chart.Edge{{From: "Segments", To: "Merge", Kind: "depends"}, {From: "Sound", To: "Merge", Kind: "depends"}, {From: "Say", To: "Sound", Kind: "fallback"}},
 	}
 }
 

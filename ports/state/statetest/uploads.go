@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/mediafn/mediafn/core/arrival"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
@@ -21,7 +22,7 @@ func (b *bench) upload(tenant, concat string, size int64) state.Upload {
 	now := b.Now().Truncate(time.Millisecond)
 	u := state.Upload{
 		ID: task.NewID(), Tenant: tenant, Place: media.Ref{Cloud: "main", Bucket: "in", Key: "clip.mp4"}, Meta: "filename Y2xpcA==", Mime: "video/mp4",
-		Size: size, State: task.UploadOpen, Concat: concat, CreatedAt: now, ExpiresAt: now.Add(time.Hour), TouchedAt: now,
+		Size: size, State: arrival.Open, Concat: concat, CreatedAt: now, ExpiresAt: now.Add(time.Hour), TouchedAt: now,
 	}
 	if err := b.CreateUpload(b.t.Context(), u); err != nil {
 		b.t.Fatal(err)
@@ -35,9 +36,9 @@ func (b *bench) arrive(u *state.Upload, size int64) error {
 	u.Arrived += size
 	u.TouchedAt = b.Now().Truncate(time.Millisecond)
 	if u.Arrived == u.Size {
-		u.State, u.WholeAt = task.UploadWhole, u.TouchedAt
+		u.State, u.WholeAt = arrival.Whole, u.TouchedAt
 		if u.Concat == "partial" {
-			u.State = task.UploadDone
+			u.State = arrival.Done
 		}
 	}
 	return b.AdvanceUpload(b.t.Context(), was, *u, media.Piece{Key: u.ID + "/" + task.NewID(), Start: was.Arrived, Size: size})
@@ -85,13 +86,13 @@ func testUploads(t *testing.T, b *bench) {
 	if named, err := b.PieceNamed(t.Context(), pieces[1].Key); !named || err != nil {
 		t.Errorf("named %v, %v", named, err)
 	}
-	if err := b.EndUpload(t.Context(), u, task.UploadDone, ""); err != nil {
+	if err := b.EndUpload(t.Context(), u, arrival.Done, ""); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.EndUpload(t.Context(), u, task.UploadGone, "expired"); !errs.Is(err, errs.Conflict) {
+	if err := b.EndUpload(t.Context(), u, arrival.Gone, "expired"); !errs.Is(err, errs.Conflict) {
 		t.Errorf("done and gone: %v", err)
 	}
-	if got := b.one(u.ID); got.State != task.UploadDone || got.Why != "in front" {
+	if got := b.one(u.ID); got.State != arrival.Done || got.Why != "in front" {
 		t.Errorf("done: %+v", got)
 	}
 	if err := b.DropPieces(t.Context(), u.ID); err != nil {
@@ -114,7 +115,7 @@ func testUploadParts(t *testing.T, b *bench) {
 		}
 	}
 	final := first
-	final.ID, final.Concat, final.Size, final.Arrived, final.State = task.NewID(), "final", 10, 10, task.UploadWhole
+	final.ID, final.Concat, final.Size, final.Arrived, final.State = task.NewID(), "final", 10, 10, arrival.Whole
 	if err := b.CreateUpload(t.Context(), final, first, open); !errs.Is(err, errs.Conflict) {
 		t.Errorf("of a part that is not whole: %v", err)
 	}
@@ -128,7 +129,7 @@ func testUploadParts(t *testing.T, b *bench) {
 	if err != nil || len(pieces) != 2 || pieces[0].Start != 0 || pieces[1].Start != 4 || pieces[1].Size != 6 {
 		t.Errorf("pieces %v, %v", pieces, err)
 	}
-	if got := b.one(second.ID); got.State != task.UploadGone {
+	if got := b.one(second.ID); got.State != arrival.Gone {
 		t.Errorf("a part that was taken: %+v", got)
 	}
 }
@@ -154,7 +155,7 @@ func testUploadTasks(t *testing.T, b *bench) {
 	if err := b.arrive(&u, 4); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.EndUpload(t.Context(), u, task.UploadDone, ""); err != nil {
+	if err := b.EndUpload(t.Context(), u, arrival.Done, ""); err != nil {
 		t.Fatal(err)
 	}
 	past := epoch
@@ -191,11 +192,11 @@ func testUploadTasks(t *testing.T, b *bench) {
 func testUploadsUntended(t *testing.T, b *bench) {
 	past, soon := epoch, b.Now().Add(time.Minute)
 	whole, gone := b.upload("a", "", 4), b.upload("a", "", 4)
-	late := state.Upload{ID: task.NewID(), Tenant: "a", State: task.UploadOpen, Size: -1, CreatedAt: epoch, ExpiresAt: epoch.Add(time.Second), TouchedAt: b.Now()}
+	late := state.Upload{ID: task.NewID(), Tenant: "a", State: arrival.Open, Size: -1, CreatedAt: epoch, ExpiresAt: epoch.Add(time.Second), TouchedAt: b.Now()}
 	if err := b.CreateUpload(t.Context(), late); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{b.arrive(&whole, 4), b.arrive(&gone, 2), b.EndUpload(t.Context(), gone, task.UploadGone, "ended")} {
+	for _, err := range []error{b.arrive(&whole, 4), b.arrive(&gone, 2), b.EndUpload(t.Context(), gone, arrival.Gone, "ended")} {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mediafn/mediafn/core/arrival"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
@@ -63,7 +64,7 @@ func (h *Handler) described(r *http.Request, tenant, kind string) (state.Upload,
 	const field = "Upload-Metadata"
 	now := h.parts.Store.Now()
 	u := state.Upload{
-		ID: task.NewID(), Tenant: tenant, Meta: r.Header.Get(field), State: task.UploadOpen, Concat: kind,
+		ID: task.NewID(), Tenant: tenant, Meta: r.Header.Get(field), State: arrival.Open, Concat: kind,
 		CreatedAt: now, ExpiresAt: now.Add(h.cfg.Life), TouchedAt: now,
 	}
 	meta, err := metadata(u.Meta)
@@ -120,9 +121,9 @@ func (h *Handler) assemble(w http.ResponseWriter, r *http.Request, u *state.Uplo
 	for _, name := range names {
 		i := slices.IndexFunc(found, func(p state.Upload) bool { return p.ID == name && p.Tenant == u.Tenant && p.Concat == "partial" })
 		switch {
-		case i < 0 || found[i].State == task.UploadGone:
+		case i < 0 || found[i].State == arrival.Gone:
 			return errs.InField(field, "%q is no partial upload", name)
-		case found[i].State != task.UploadDone:
+		case found[i].State != arrival.Done:
 			return errs.InField(field, "upload %s is not whole: %d of %d bytes are there", name, found[i].Arrived, found[i].Size)
 		case found[i].Place.Cloud != u.Place.Cloud:
 			return errs.InField(field, "upload %s lies in store %q, the object goes to %q", name, found[i].Place.Cloud, u.Place.Cloud)
@@ -136,7 +137,7 @@ func (h *Handler) assemble(w http.ResponseWriter, r *http.Request, u *state.Uplo
 		return errs.New(errs.TooLarge, "uploads", "an upload may have at most %d bytes", h.cfg.Most)
 	}
 	u.Concat = r.Header.Get(field)
-	u.Arrived, u.State, u.WholeAt, u.Index, u.Why = u.Size, task.UploadWhole, u.CreatedAt, -1, "it was made of parts that were whole"
+	u.Arrived, u.State, u.WholeAt, u.Index, u.Why = u.Size, arrival.Whole, u.CreatedAt, -1, "it was made of parts that were whole"
 	if err := h.parts.Store.CreateUpload(ctx, *u, parts...); err != nil {
 		return err
 	}

@@ -10,9 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mediafn/mediafn/core/arrival"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
-	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/blob"
 	"github.com/mediafn/mediafn/ports/state"
 	"github.com/mediafn/mediafn/tools/container/front"
@@ -57,7 +57,7 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request, u *state.Upload, 
 	if err != nil {
 		return err
 	}
-	if len(all) == 0 || all[0].State == task.UploadGone {
+	if len(all) == 0 || all[0].State == arrival.Gone {
 		return &Status{http.StatusGone, errs.New(errs.NotFound, "uploads", "the upload is over")}
 	}
 	*u = all[0]
@@ -66,7 +66,7 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request, u *state.Upload, 
 	if err != nil {
 		return err
 	}
-	if was.State == task.UploadOpen {
+	if was.State == arrival.Open {
 		most := h.cfg.Most - u.Arrived
 		if u.Size >= 0 {
 			most = u.Size - u.Arrived
@@ -82,7 +82,7 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request, u *state.Upload, 
 			return err
 		}
 	}
-	if was.State == task.UploadOpen && u.State == task.UploadWhole {
+	if was.State == arrival.Open && u.State == arrival.Whole {
 		release() // how far it is may be asked while it is put together
 		return h.finish(ctx, u)
 	}
@@ -189,7 +189,7 @@ func (h *Handler) receive(ctx context.Context, was state.Upload, u *state.Upload
 			return err
 		}
 		was, held = *u, nil
-		if ended != nil || u.State != task.UploadOpen {
+		if ended != nil || u.State != arrival.Open {
 			break
 		}
 	}
@@ -238,9 +238,9 @@ func (h *Handler) commit(ctx context.Context, store *blob.Store, was state.Uploa
 	now := h.parts.Store.Now()
 	u.TouchedAt, u.ExpiresAt = now, now.Add(h.cfg.Life)
 	if u.Arrived == u.Size {
-		u.State, u.WholeAt = task.UploadWhole, now
+		u.State, u.WholeAt = arrival.Whole, now
 		if u.Concat == "partial" {
-			u.State = task.UploadDone
+			u.State = arrival.Done
 		}
 	}
 	if err := h.look(ctx, store, u, pieces); err != nil {

@@ -3,14 +3,16 @@ package tus
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mediafn/mediafn/api"
+	"github.com/mediafn/mediafn/core/arrival"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
-	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/blob"
 	"github.com/mediafn/mediafn/ports/state"
 )
@@ -28,31 +30,41 @@ func (h *Handler) finish(ctx context.Context, u *state.Upload) error {
 	}
 	h.parts.Reached("upload whole")
 	ctx, cancel := context.WithCancelCause(ctx)
+	var keeping sync.WaitGroup
+	keeping.Go(func() { h.keep(ctx, cancel, u.ID) })
+	defer keeping.Wait()
 	defer cancel(nil)
-	kept := make(chan struct{})
-	go func() {
-		defer close(kept)
-		h.keep(ctx, cancel, u.ID)
-	}()
 	_, err = store.Join(ctx, h.parts.Bucket, pieces, u.Place.Bucket, u.Place.Key, blob.PutOptions{Mime: u.Mime})
-	if cause := context.Cause(ctx); cause != nil {
+	if cause := context.Cause(ctx); cause != nil { // somebody else has done it
 		err = cause
+	} else if err == nil {
+		err = h.parts.Store.EndUpload(ctx, *u, arrival.Done, "")
+	} else if kind := errs.KindOf(err); !kind.Retryable() && kind != errs.Canceled {
+		return errors.Join(err, h.end(context.WithoutCancel(ctx), u, "its object can't be stored: "+err.Error()))
 	}
-	if err == nil {
-		err = h.parts.Store.EndUpload(ctx, *u, task.UploadDone, "")
-	}
-	cancel(nil)
-	<-kept
 	if err != nil {
 		return errs.Wrap("uploads", err)
 	}
-	u.State = task.UploadDone
+	u.State = arrival.Done
 	ctx = context.WithoutCancel(ctx)
 	h.announce(ctx, u.ID)
 	if ids, err := h.parts.Store.UploadTasks(ctx, u.ID); err == nil && len(ids) == 0 {
 		if err := h.clear(ctx, u); err != nil { // it is tried again when uploads are tended
 			h.parts.Log.Warn("pieces of a finished upload not deleted", "upload", u.ID, "err", err)
 		}
+	}
+	return nil
+}
+
+// end ends an upload before its object is there, tells its tasks, and deletes
+// its pieces.
+func (h *Handler) end(ctx context.Context, u *state.Upload, why string) error {
+	if err := h.parts.Store.EndUpload(ctx, *u, arrival.Gone, why); err != nil {
+		return err
+	}
+	h.announce(ctx, u.ID)
+	if err := h.clear(ctx, u); err != nil { // it is tried again when uploads are tended
+		h.parts.Log.Warn("pieces of an ended upload not deleted", "upload", u.ID, "err", err)
 	}
 	return nil
 }
@@ -179,15 +191,12 @@ func (h *Handler) Tend(ctx context.Context) error {
 
 func (h *Handler) tend(ctx context.Context, u *state.Upload, now time.Time) error {
 	switch {
-	case u.State == task.UploadWhole:
+	case u.State == arrival.Whole && u.WholeAt.After(now.Add(-h.cfg.Life)):
 		return h.finish(ctx, u)
-	case u.State == task.UploadOpen || u.State == task.UploadDone && u.Concat == "partial" && !u.ExpiresAt.After(now):
-		why := "it expired: nothing was added to it in time"
-		if err := h.parts.Store.EndUpload(ctx, *u, task.UploadGone, why); err != nil {
-			return err
-		}
-		h.announce(ctx, u.ID)
-		return h.clear(ctx, u)
+	case u.State == arrival.Whole:
+		return h.end(ctx, u, "its object could not be stored for too long")
+	case u.State == arrival.Open || u.State == arrival.Done && u.Concat == "partial" && !u.ExpiresAt.After(now):
+		return h.end(ctx, u, "it expired: nothing was added to it in time")
 	}
 	if err := h.clear(ctx, u); err != nil {
 		return err
@@ -211,10 +220,10 @@ func (h *Handler) show(w http.ResponseWriter, r *http.Request, tenant string) er
 	if u.Size >= 0 {
 		v.Size = &u.Size
 	}
-	if u.State == task.UploadGone {
+	if u.State == arrival.Gone {
 		v.Ended, v.Index = u.Why, ""
 	}
-	if u.State == task.UploadOpen {
+	if u.State == arrival.Open {
 		v.ExpiresAt = u.ExpiresAt
 	}
 	if kind, _, _ := strings.Cut(u.Concat, ";"); kind != "" {

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mediafn/mediafn/core/arrival"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/job"
 	"github.com/mediafn/mediafn/core/media"
@@ -131,7 +132,7 @@ func (h *Handler) find(ctx context.Context, r *http.Request, tenant string) (sta
 		return state.Upload{}, err
 	case len(all) == 0 || all[0].Tenant != tenant:
 		return state.Upload{}, errs.New(errs.NotFound, "uploads", "there is no such upload")
-	case all[0].State == task.UploadGone:
+	case all[0].State == arrival.Gone:
 		return all[0], &Status{http.StatusGone, errs.New(errs.NotFound, "uploads", "the upload is over: %s", all[0].Why)}
 	}
 	return all[0], nil
@@ -170,7 +171,7 @@ func (h *Handler) head(w http.ResponseWriter, r *http.Request, tenant string) er
 // told sets what every answer about an upload says.
 func told(head http.Header, u *state.Upload) {
 	head.Set("Upload-Offset", strconv.FormatInt(u.Arrived, 10))
-	if u.State == task.UploadOpen {
+	if u.State == arrival.Open {
 		head.Set("Upload-Expires", u.ExpiresAt.UTC().Format(http.TimeFormat))
 	}
 }
@@ -185,19 +186,14 @@ func (h *Handler) terminate(w http.ResponseWriter, r *http.Request, tenant strin
 	switch {
 	case err != nil:
 		return err
-	case u.State == task.UploadWhole:
+	case u.State == arrival.Whole:
 		return errs.New(errs.Conflict, "uploads", "every byte has come, and the object is being put together")
-	case u.State == task.UploadDone && u.Concat != "partial":
+	case u.State == arrival.Done && u.Concat != "partial":
 		return errs.New(errs.Conflict, "uploads", "it is done: delete the object %s/%s", u.Place.Bucket, u.Place.Key)
 	}
-	ctx := context.WithoutCancel(r.Context())
 	why := "the caller ended it after " + strconv.FormatInt(u.Arrived, 10) + " bytes"
-	if err := h.parts.Store.EndUpload(ctx, u, task.UploadGone, why); err != nil {
+	if err := h.end(context.WithoutCancel(r.Context()), &u, why); err != nil {
 		return err
-	}
-	h.announce(ctx, u.ID)
-	if err := h.clear(ctx, &u); err != nil { // it is tried again when uploads are tended
-		h.parts.Log.Warn("pieces of an ended upload not deleted", "upload", u.ID, "err", err)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -1,0 +1,102 @@
+// Package arrival says what can be done with a file that is still arriving:
+// which work may begin once how much of it is there. It is pure.
+package arrival
+
+import (
+	"math"
+	"time"
+
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/job"
+	"github.com/mediafn/mediafn/core/media"
+)
+
+// State is how far an upload is.
+type State string
+
+const (
+	Open  State = "open"  // bytes are missing
+	Whole State = "whole" // every byte is there, the object is being put together
+	Done  State = "done"  // the object is there
+	Gone  State = "gone"  // it was ended before it was whole
+)
+
+// Upload is a file on its way into a bucket, in pieces.
+type Upload struct {
+	ID      string
+	Tenant  string
+	Place   media.Ref // where the object will be
+	Meta    string    // the caller's own words, as they came
+	Mime    string
+	Size    int64 // -1 = not declared yet
+	Arrived int64 // bytes from the start on that are stored
+	State   State
+	Concat  string // "partial", "final" with what it was made of, or empty
+	// Index is how many bytes from the start must be there before the media can be
+	// profiled: 0 = not known yet, -1 = all of them. Why says why, and of an upload
+	// that is gone what ended it.
+	Index     int64
+	Why       string
+	CreatedAt time.Time
+	ExpiresAt time.Time // unless it is whole by then
+	WholeAt   time.Time
+	TouchedAt time.Time // by whoever works on it
+}
+
+// Block is what files are read in: a byte can be read once all of its block are
+// there. Slack is what is waited for beyond what must be read: readers look ahead.
+const (
+	Block = 1 << 20
+	Slack = 1 << 20
+)
+
+// all stands for more than any file has: the object must be there.
+const all = math.MaxInt64
+
+// Need is how many bytes of u, the n-th input of j, must have arrived before j
+// can begin. short is how many an attempt has found missing, 0 = none.
+//
+// Tables are read as soon as the index is there, and a slice as soon as its
+// bytes are, with those up to the second keyframe behind it. Everything else
+// waits for the object.
+func Need(j *job.Job, n int, u *Upload, short int64) int64 {
+	if u.Index <= 0 || u.Size < 0 || j.PreDownload {
+		return all
+	}
+	need := int64(0)
+	switch p := j.Part; {
+	case j.Fn == "inspect.probe":
+		need = u.Index
+	case n == 0 && p != nil && p.Stream == fn.Pictures && p.Pass != fn.Reduce && p.Bytes.Behind > 0:
+		need = p.Bytes.Behind
+	default:
+		return all
+	}
+	// An attempt that found bytes missing is likely to find the next ones missing
+	// too: the more it has read, the more is waited for, so that attempts are few.
+	need = max(need, short+short/4)
+	need = (need + Slack + Block - 1) / Block * Block
+	return min(need, u.Size)
+}
+
+// There reports whether need bytes of u have arrived.
+func (u *Upload) There(need int64) bool {
+	return u.State == Done || need != all && u.Arrived >= need && u.State != Gone
+}
+
+// Wanted picks the pieces of u that j, which needs so many bytes, may read: those
+// with the index, and those of its part. All of a large file's would be too many
+// for a message.
+func Wanted(j *job.Job, u *Upload, need int64, pieces []media.Piece) (list []media.Piece) {
+	from := int64(0)
+	if j.Part != nil {
+		from = j.Part.Bytes.First / Block * Block
+	}
+	front := (u.Index + Slack + Block - 1) / Block * Block
+	for _, p := range pieces {
+		if p.Start < front || p.Start+p.Size > from && p.Start < need {
+			list = append(list, p)
+		}
+	}
+	return list
+}
