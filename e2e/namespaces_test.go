@@ -71,7 +71,7 @@ func TestTwoMachines(t *testing.T) {
 func (s *server) sliced(path string) *api.Task {
 	s.t.Helper()
 	end := s.succeeded(s.submit(api.Submit{
-		Cmd: "video.transcode", Inputs: []media.Ref{s.upload("in", path)}, Params: json.RawMessage(`{"preset":"fast"}`), Extra: task.Extra{Slice: "force"},
+		Cmd: "video.transcode", Inputs: []media.Ref{s.upload("films", path)}, Params: json.RawMessage(`{"preset":"fast"}`), Extra: task.Extra{Slice: "force"},
 	}))
 	if r := reportOf(s.t, end.Result); !r.Sliced || r.Certificate == nil || !r.Certificate.OK {
 		s.t.Fatalf("%+v", r)
