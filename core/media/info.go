@@ -120,7 +120,9 @@ type Timing struct {
 
 // GOP is the stream's keyframe structure. Keys lists every entry point in
 // presentation order; a decoder started there reproduces every frame from
-// PTS on (leading frames of an open GOP belong to the entry before).
+// PTS on (leading frames of an open GOP belong to the entry before). Where only
+// an index was read, which need not name every entry point and counts no
+// frames, lengths are 0.
 type GOP struct {
 	Count   int   `json:"count"`
 	MinLen  int   `json:"min_length"` // frames
@@ -132,7 +134,7 @@ type GOP struct {
 
 // Key is one entry point.
 type Key struct {
-	Frame int64 `json:"frame"` // index in presentation order, 0 = first
+	Frame int64 `json:"frame"` // index in presentation order, 0 = first; −1 = not counted
 	PTS   int64 `json:"pts"`   // ticks of the stream's time base
 	Bytes int64 `json:"bytes"` // offset in the file of the keyframe's sample
 }

@@ -85,12 +85,12 @@ func (r *Request) forbidden() *Decision {
 	switch f := r.Source.Format; f {
 	case "mp4", "mov", "m4v", "3gp", "matroska", "mkv", "webm":
 		if s := r.Source.Seekable; s != nil && !*s {
-			return no(NotSeekable, "the %s file has no index to read ranges by; it must be remuxed first", f)
+			return no(NotSeekable, "the %s file has no index to read ranges by", f)
 		}
 	case "avi":
 		return no(AVI, "an AVI file keeps no frame times")
 	default:
-		return no(NotSeekable, "ranges of %s lose frames; it must be remuxed to mp4 first", f)
+		return no(NotSeekable, "ranges of %s lose frames", f)
 	}
 	v := r.Source.MainVideo()
 	t := v.Timing
@@ -113,8 +113,10 @@ func (r *Request) forbidden() *Decision {
 	return nil
 }
 
+const refused = "not sliced: "
+
 func not(code Code, format string, args ...any) Decision {
-	return Decision{Code: code, Reason: "not sliced: " + fmt.Sprintf(format, args...)}
+	return Decision{Code: code, Reason: refused + fmt.Sprintf(format, args...)}
 }
 
 func (r *Request) threshold() time.Duration {

@@ -17,13 +17,16 @@ type Plan struct {
 	Sound    *fn.Part  `json:"sound"`
 	// Reduced says that the segments are analysed first: by Analyses, one a
 	// segment, whose outcome Reduction makes into what all segments then know.
-	Reduced    bool        `json:"reduced"`
-	Analyses   []fn.Part   `json:"analyses,omitempty"`
-	Reduction  *fn.Part    `json:"reduction,omitempty"`
-	Assembly   fn.Assembly `json:"assembly"`
-	Prediction Prediction  `json:"prediction"`
-	Packaged   bool        `json:"packaged"` // the merged renditions are packaged
-	Promise    *Promise    `json:"promise"`  // null unless sliced
+	Reduced   bool        `json:"reduced"`
+	Analyses  []fn.Part   `json:"analyses,omitempty"`
+	Reduction *fn.Part    `json:"reduction,omitempty"`
+	Assembly  fn.Assembly `json:"assembly"`
+	// Shift is how many seconds later than those of the caller's file the times
+	// of what is sliced are: it was remuxed, and begins at zero.
+	Shift      float64    `json:"shift,omitempty"`
+	Prediction Prediction `json:"prediction"`
+	Packaged   bool       `json:"packaged"` // the merged renditions are packaged
+	Promise    *Promise   `json:"promise"`  // null unless sliced
 }
 
 // Document decides and writes the decision down.

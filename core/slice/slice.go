@@ -44,17 +44,19 @@ type Code string
 const (
 	Sliced     Code = "sliced"        // predicted to pay
 	Forced     Code = "forced"        // the caller asked for it
+	Remuxing   Code = "remuxed"       // predicted to pay or asked for, after the source was copied into an mp4 once
 	OffByUser  Code = "off_by_caller" // the caller refused it
 	NotOffered Code = "not_sliceable" // the function's work cannot be cut along time
 	NoVideo    Code = "no_video"      // there is no moving picture, or nothing is known of it
 
-	NotSeekable  Code = "container_not_seekable" // mpegts, flv, …: ranges lose frames until remuxed to mp4
+	// The first five of these may be mended by a remux; see LookAt.
+	NotSeekable  Code = "container_not_seekable" // mpegts, flv, …: ranges lose frames
 	AVI          Code = "avi"                    // keeps no frame times
-	Discontinued Code = "discontinuity"          // timestamps jump or reset
 	EditList     Code = "edit_list"              // an edit list does more than a start offset
 	Negative     Code = "negative_timestamps"    // pictures lie before zero
-	Repeated     Code = "repeated_timestamps"    // pictures share a time, so a time does not name a frame
 	NoKeyframes  Code = "no_keyframes"           // no index of entry points, or one that contradicts itself
+	Discontinued Code = "discontinuity"          // timestamps jump or reset
+	Repeated     Code = "repeated_timestamps"    // pictures share a time, so a time does not name a frame
 	OneGOP       Code = "one_gop"                // no cut leaves two slices of sensible length
 	FrameRate    Code = "frame_rate"             // the result's frame rate and the source's share no instants to cut at
 

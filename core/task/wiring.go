@@ -305,7 +305,7 @@ func (r *round) wire(slot string, ref flow.Ref) ([]job.Input, error) {
 		return []job.Input{{Slot: slot, Doc: doc}}, nil
 	}
 	refs, ok := r.refs(ref)
-	if !ok {
+	if !ok || len(refs) == 0 { // a component may give no file
 		return nil, nil
 	}
 	found := make([]job.Input, len(refs))

@@ -30,6 +30,7 @@ func Menu(t Tools) *fn.Registry {
 		assemble.Merge(t.FFmpeg),
 		assemble.Mux(t.FFmpeg),
 		assemble.Publish(),
+		assemble.Remux(t.FFmpeg),
 		derive.Audio(t.FFmpeg),
 		derive.Frames(t.FFmpeg),
 		generate.Noop(),

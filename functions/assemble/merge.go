@@ -3,6 +3,7 @@ package assemble
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -217,6 +218,9 @@ func (j joining) args(ctx fn.Context, job *ffmpeg.Job, inBand bool) (args, left 
 		return nil, nil, err
 	}
 	source.Grant(job, j.call.In("source"))
+	if plan.Shift != 0 { // of chapters and subtitles, as the copy that was sliced
+		args = append(args, "-itsoffset", fmt.Sprintf("%.6f", plan.Shift))
+	}
 	args = append(args, in...)
 	maps = append(maps, "-c", "copy")
 	extras, left := files[plan.Assembly.Container].extras(j.info, next, plan.Assembly)

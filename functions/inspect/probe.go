@@ -28,7 +28,8 @@ var probeSpec = fn.Spec{
 }
 
 type probeParams struct {
-	Level  string `json:"level" default:"stream" enum:"stream,gop,frame" help:"stream = streams only; gop = also keyframes and timestamp oddities; frame = also every frame's time, duration, size, key flag and type as far as known"`
+	Level  string `json:"level" default:"stream" enum:"stream,gop,frame" help:"stream = streams only; gop = also entry points and timestamp oddities, as far as the container's index tells; frame = also every frame's time, duration, size, key flag and type as far as known"`
+	Count  bool   `json:"count" default:"false" help:"at level gop, count every frame also where the container's index names entry points without it (Matroska): the whole file is read"`
 	Decode bool   `json:"decode" default:"false" help:"also decode what only decoding tells: picture types at level frame, field order, HDR data kept in the pictures"`
 }
 
@@ -85,7 +86,8 @@ func priceProbe(p *probeParams, inputs []*media.Info) fn.Price {
 // wanted is what a level needs to know.
 func wanted(p *probeParams) source.Want {
 	return source.Want{
-		Keys:   p.Level != "stream",
+		Index:  p.Level == "gop",
+		Keys:   p.Level == "frame" || p.Level == "gop" && p.Count,
 		Frames: p.Level == "frame",
 		Types:  p.Level == "frame" && p.Decode,
 		Probe:  p.Decode,

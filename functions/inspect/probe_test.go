@@ -102,7 +102,7 @@ func TestProbeContainers(t *testing.T) {
 			path = generate(t, name, "-i", mp4, "-c", "copy")
 		}
 		for _, level := range []string{"stream", "gop", "frame"} {
-			p, err := probe(t, f, input(t, path), `{"level":"`+level+`"}`)
+			p, err := probe(t, f, input(t, path), `{"count":true,"level":"`+level+`"}`)
 			if err != nil {
 				t.Fatalf("%s %s: %v\n%s", name, level, err, errs.TailOf(err))
 			}
@@ -144,6 +144,17 @@ func TestProbeDecode(t *testing.T) {
 	}
 }
 
+// An index names the entry points of Matroska; only counting tells the rest.
+func TestProbeIndex(t *testing.T) {
+	p, err := probe(t, Probe(newTool(t), nil), input(t, generate(t, "a.mkv", "-i", clip(t, "a.mp4"), "-c", "copy")), `{"level":"gop"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := p.MainVideo(); v.GOP == nil || len(v.GOP.Keys) == 0 || v.GOP.Keys[0].Frame != -1 || v.Timing != nil || v.VFR != nil || v.Frames != 0 || v.GOP.MaxLen != 0 {
+		t.Errorf("%+v %+v", v, v.GOP)
+	}
+}
+
 // Rotation, aspect and a rate that varies.
 func TestProbeOddities(t *testing.T) {
 	f := Probe(newTool(t), nil)
@@ -152,7 +163,7 @@ func TestProbeOddities(t *testing.T) {
 		t.Errorf("aspect: %d×%d %v", p.DisplayWidth, p.DisplayHeight, err)
 	}
 	vfr := clip(t, "v.mkv", "-vf", "select='not(mod(n,7))+not(mod(n,3))'", "-fps_mode", "passthrough")
-	if p, err = probe(t, f, input(t, vfr), `{"level":"gop"}`); err != nil || p.MainVideo().VFR == nil || !*p.MainVideo().VFR {
+	if p, err = probe(t, f, input(t, vfr), `{"level":"gop","count":true}`); err != nil || p.MainVideo().VFR == nil || !*p.MainVideo().VFR {
 		t.Errorf("varying rate: %+v %v", p.MainVideo(), err)
 	}
 	if p, err = probe(t, f, input(t, generate(t, "s.mp3", "-f", "lavfi", "-i", "sine=d=1")), `{}`); err != nil || p.HasVideo || !p.HasAudio || p.Audio[0].Codec != "mp3" {

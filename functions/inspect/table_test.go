@@ -86,7 +86,7 @@ func TestAgainstFFprobe(t *testing.T) {
 				path = generate(t, m.name, args...)
 			}
 			in := input(t, path)
-			got, err := probe(t, f, in, `{"level":"gop"}`)
+			got, err := probe(t, f, in, `{"level":"gop","count":true}`)
 			if err != nil {
 				t.Fatal(err)
 			}

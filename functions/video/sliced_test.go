@@ -14,42 +14,61 @@ import (
 	"github.com/mediafn/mediafn/functions/internal/source"
 )
 
-// planned is the plan the platform makes for a call, slicing forced.
-func planned(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, paths ...string) slice.Plan {
+// planned is the plan the platform makes for a call, slicing forced, and the
+// file that is sliced: the first one, or a copy of it.
+func planned(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, paths ...string) (slice.Plan, string) {
 	t.Helper()
-	in, err := rig.Open(t, "source", paths[0])
-	if err != nil {
-		t.Fatal(err)
-	}
 	kinds := []media.Kind{media.Video, media.Image}
 	raw, err := f.Check(json.RawMessage(params), kinds[:len(paths)])
 	if err != nil {
 		t.Fatal(err)
 	}
-	var plan slice.Plan
-	for _, want := range []source.Want{{Keys: true}, {Frames: true}} {
+	profile := func(path string, want source.Want) *media.Info {
+		in, err := rig.Open(t, "source", path)
+		if err != nil {
+			t.Fatal(err)
+		}
 		info, err := source.Facts(t.Context(), rig.FFmpeg, nil, &in, want)
 		if err != nil {
 			t.Fatal(err)
 		}
+		return info
+	}
+	request := func(info *media.Info) slice.Request {
 		a, err := f.Assembly(raw, info)
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan = slice.Document(slice.Request{Source: info, Spec: f.Spec().Slicing, Assembly: a, Mode: slice.Force, Workers: 2,
-			Price: f.Price(raw, []*media.Info{info})})
-		if plan.Sliced {
-			break
+		return slice.Request{Source: info, Spec: f.Spec().Slicing, Assembly: a, Mode: slice.Force, Workers: 2, Price: f.Price(raw, []*media.Info{info})}
+	}
+	info := profile(paths[0], source.Want{Index: true})
+	look, sliced := slice.LookAt(request(info)), paths[0]
+	var done *slice.Remuxed
+	if look.Remux {
+		res, err := rig.Run(t, assemble.Remux(rig.FFmpeg), `{}`, nil, paths[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		done = &slice.Remuxed{}
+		if err := json.Unmarshal(res.Facts, done); err != nil {
+			t.Fatal(err)
+		}
+		if len(res.Outputs) > 0 {
+			sliced = res.Outputs[0].Path
 		}
 	}
-	return plan
+	seen := info
+	if look.Again {
+		seen = profile(sliced, source.Want{Keys: true})
+	}
+	return slice.Closer(look, done, info, seen, request(seen)), sliced
 }
 
 // sliced runs a call the way the platform does: plan, slices, sound, merge,
 // certificate. It returns the merged file.
 func sliced(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, paths ...string) string {
 	t.Helper()
-	plan := planned(t, rig, f, params, paths...)
+	plan, entered := planned(t, rig, f, params, paths...)
 	if !plan.Sliced {
 		t.Fatal(plan.Reason)
 	}
@@ -61,18 +80,19 @@ func sliced(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, paths ..
 		return in
 	}
 	call := &fn.Call{Trace: "test", Dir: t.TempDir(), Threads: 2, Params: json.RawMessage(`{}`)}
+	from := append([]string{entered}, paths[1:]...)
 	for i := range plan.Segments {
-		call.Inputs = append(call.Inputs, open("slices", run(t, rig, f, params, &plan.Segments[i], paths...)))
+		call.Inputs = append(call.Inputs, open("slices", run(t, rig, f, params, &plan.Segments[i], from...)))
 	}
 	if plan.Sound != nil {
-		call.Inputs = append(call.Inputs, open("sound", run(t, rig, f, params, plan.Sound, paths...)))
+		call.Inputs = append(call.Inputs, open("sound", run(t, rig, f, params, plan.Sound, from...)))
 	}
 	doc, err := json.Marshal(plan)
 	if err != nil {
 		t.Fatal(err)
 	}
-	both := []fn.Input{open("source", paths[0]), {Slot: "plan", Kind: media.Text, Doc: doc}}
-	call.Inputs = append(call.Inputs, both...)
+	promised := fn.Input{Slot: "plan", Kind: media.Text, Doc: doc}
+	call.Inputs = append(call.Inputs, open("source", paths[0]), promised)
 	merged, err := assemble.Merge(rig.FFmpeg).Run(t.Context(), call)
 	if err != nil {
 		t.Fatal(err, errs.TailOf(err))
@@ -80,7 +100,7 @@ func sliced(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, paths ..
 	out := merged.Outputs[0].Path
 	certify := assemble.Certify(rig.FFmpeg)
 	all, _ := certify.Check(nil, nil)
-	proof, err := certify.Run(t.Context(), &fn.Call{Trace: "test", Dir: t.TempDir(), Threads: 1, Params: all, Inputs: append(both, open("result", out))})
+	proof, err := certify.Run(t.Context(), &fn.Call{Trace: "test", Dir: t.TempDir(), Threads: 1, Params: all, Inputs: []fn.Input{open("source", entered), promised, open("result", out)}})
 	if err != nil {
 		t.Fatal(err, errs.TailOf(err))
 	}

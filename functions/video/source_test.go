@@ -180,7 +180,7 @@ func TestRates(t *testing.T) {
 			src := fnrig.Shared(t, "in.mp4", "-f", "lavfi", "-i", "testsrc2=s=96x64:r="+c.from+":d=4", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "10", "-output_ts_offset", "0.4")
 			params := `{"preset":"ultrafast","crf":0,"fps":"` + c.to + `"}`
 			whole := run(t, rig, Transcode(rig.FFmpeg), params, nil, src)
-			if plan := planned(t, rig, Transcode(rig.FFmpeg), params, src); !plan.Sliced {
+			if plan, _ := planned(t, rig, Transcode(rig.FFmpeg), params, src); !plan.Sliced {
 				if plan.Code != "frame_rate" {
 					t.Error(plan.Reason)
 				}
@@ -224,7 +224,7 @@ func TestSources(t *testing.T) {
 			if err != nil || len(at) != c.frames || !near(at[len(at)-1]-at[0], v[len(v)-1]-v[0], 0.002) || len(info.Audio) != 1 || len(info.Video) != 1 {
 				t.Fatalf("%d frames %v, %+v %v", len(at), at, info, err)
 			}
-			if plan := planned(t, rig, f, `{}`, src); plan.Sliced || plan.Code == "" {
+			if plan, _ := planned(t, rig, f, `{}`, src); plan.Sliced || plan.Code == "" {
 				t.Errorf("sliced: %v, %s", plan.Sliced, plan.Reason)
 			}
 			b := times(t, "a", out)
@@ -330,7 +330,7 @@ func TestSoundCopied(t *testing.T) {
 				outs = append(outs, sliced(t, rig, f, params, path))
 			}
 			if c.kind == "whole" {
-				if plan := planned(t, rig, f, params, path); plan.Sliced || plan.Code != "not_sliceable" {
+				if plan, _ := planned(t, rig, f, params, path); plan.Sliced || plan.Code != "not_sliceable" {
 					t.Errorf("%s %s", plan.Code, plan.Reason)
 				}
 			}

@@ -17,21 +17,13 @@ func PlanSlices(cores *Cores) task.Inline {
 		if in.Function == nil {
 			return nil, errs.New(errs.Internal, "slice.plan", "the task names a flow, not a function")
 		}
-		var source media.Info
-		if err := json.Unmarshal(in.Docs["profile"], &source); err != nil {
-			return nil, errs.New(errs.Internal, "slice.plan", "profile: %w", err)
-		}
-		mode, err := slice.ParseMode(in.Task.Request.Extra.Slice)
-		if err != nil {
-			return nil, err
-		}
-		assembly, err := in.Function.Assembly(in.Task.Request.Params, &source)
-		if err != nil {
-			return nil, err
-		}
-		return json.Marshal(slice.Document(slice.Request{
-			Source: &source, Spec: in.Function.Spec().Slicing, Assembly: assembly, Mode: mode, Workers: cores.Now(),
-			Price: in.Price(&source),
-		}))
+		return slice.Answer(in.Docs, in.Params, func(source *media.Info) (r slice.Request, err error) {
+			if r.Mode, err = slice.ParseMode(in.Task.Request.Extra.Slice); err != nil {
+				return r, err
+			}
+			r.Spec, r.Workers, r.Price = in.Function.Spec().Slicing, cores.Now(), in.Price(source)
+			r.Assembly, err = in.Function.Assembly(in.Task.Request.Params, source)
+			return r, err
+		})
 	}
 }

@@ -21,6 +21,7 @@ const op = "container"
 type Options struct {
 	Frames bool // fill VideoStream.FrameList
 	Keys   bool // fill GOP.Keys, and verify them
+	Index  bool // fill GOP.Keys as far as the container's index names them; frames need not be counted (Key.Frame < 0)
 	Limits Limits
 }
 
@@ -63,7 +64,7 @@ func Read(ctx context.Context, src io.ReaderAt, size int64, format sniff.Format,
 	var err error
 	switch format.Demuxer {
 	case "mov":
-		info, err = isobmff.Read(ctx, src, size, isobmff.Options{Frames: opt.Frames, Keys: opt.Keys, MaxTable: l.Table, MaxSamples: l.Samples, MaxRead: l.Read})
+		info, err = isobmff.Read(ctx, src, size, isobmff.Options{Frames: opt.Frames, Keys: opt.Keys || opt.Index, MaxTable: l.Table, MaxSamples: l.Samples, MaxRead: l.Read})
 		if err == nil {
 			info.Format = format.Name
 			if info.Kind == media.Video {
@@ -71,7 +72,7 @@ func Read(ctx context.Context, src io.ReaderAt, size int64, format sniff.Format,
 			}
 		}
 	case "matroska":
-		info, err = matroska.Read(ctx, src, size, matroska.Options{Frames: opt.Frames, Keys: opt.Keys, MaxTable: l.Table, MaxSamples: l.Samples, MaxRead: l.Read})
+		info, err = matroska.Read(ctx, src, size, matroska.Options{Frames: opt.Frames, Keys: opt.Keys, Index: opt.Index, MaxTable: l.Table, MaxSamples: l.Samples, MaxRead: l.Read})
 	default:
 		return nil, errs.New(errs.Unsupported, op, "tables of %s are not read here", format.Name)
 	}

@@ -5,6 +5,7 @@ import (
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/slice"
 	"github.com/mediafn/mediafn/functions/internal/encode"
+	"github.com/mediafn/mediafn/functions/internal/source"
 	"github.com/mediafn/mediafn/tools/ffmpeg/graph"
 )
 
@@ -84,8 +85,8 @@ func (o Order) rendition(p *plan, v *media.VideoStream, i int, r Rendition, chai
 	}
 	scratch.Args = append(scratch.Args, "-vsync", "passthrough", "-enc_time_base:v", encodeBase(v, o.Part))
 	scratch.Args = append(scratch.Args, one.video(r.Params, v).Args(o.Threads, chain.Width, chain.Tags, chain.HDR, "mp4")...)
-	if o.Part == nil && shifted(o.Info) {
-		scratch.Args = append(scratch.Args, "-output_ts_offset", float(-o.Info.StartTime))
+	if shift := source.Shift(o.Info); o.Part == nil && shift != 0 {
+		scratch.Args = append(scratch.Args, "-output_ts_offset", float(shift))
 	}
 	scratch.Args = append(scratch.Args, "-f", "mp4", "-max_muxing_queue_size", "4096")
 	p.Seek, p.Length = scratch.Seek, scratch.Length

@@ -168,7 +168,7 @@ func (o Order) graph(p *plan, chain encode.Chain, v *media.VideoStream) (string,
 	switch {
 	case rate.Known() && o.trimmed():
 		// Zero is the cut: the first frame may lie behind it, and the sound with it.
-		late := !indexed(o.Info) && o.Start > 0 // cut behind the filters
+		late := !source.Indexed(o.Info) && o.Start > 0 // cut behind the filters
 		if late {
 			back = append(back, graph.New("setpts", "expr", "PTS-"+float(o.Start)+"/TB"))
 		}
@@ -270,7 +270,7 @@ func (o Order) whole(p *plan, v *media.VideoStream) {
 	if o.trimmed() {
 		p.Length = max(end-o.Start, 0)
 		switch {
-		case o.Start > 0 && indexed(o.Info):
+		case o.Start > 0 && source.Indexed(o.Info):
 			start := o.Start
 			p.Seek = &start
 		case o.Start > 0:
@@ -317,28 +317,10 @@ func (o Order) muxer(p *plan) []string {
 		// may, so that the first picture is where it was.
 		args = append(args, "-avoid_negative_ts", "disabled", "-f", o.Params.Muxer())
 	}
-	if o.Part == nil && p.Copyts && shifted(o.Info) {
-		args = append([]string{"-output_ts_offset", float(-o.Info.StartTime)}, args...)
+	if shift := source.Shift(o.Info); o.Part == nil && p.Copyts && shift != 0 {
+		args = append([]string{"-output_ts_offset", float(shift)}, args...)
 	}
 	return append(args, "-max_muxing_queue_size", "4096")
-}
-
-// indexed reports whether the source's container says where frames lie.
-func indexed(info *media.Info) bool {
-	switch info.Format {
-	case "mp4", "mov", "m4v", "m4a", "3gp", "matroska", "mkv", "webm":
-		return true
-	}
-	return false
-}
-
-// shifted reports whether the source's clock starts anywhere and the result's
-// starts at zero: containers without a beginning, and times before zero.
-func shifted(info *media.Info) bool {
-	if indexed(info) {
-		return info.StartTime < 0
-	}
-	return info.StartTime != 0
 }
 
 // Run runs an order and makes its result: of files that are kept from earlier

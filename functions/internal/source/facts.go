@@ -14,7 +14,8 @@ import (
 
 // Want says what is needed beside the streams' own facts.
 type Want struct {
-	Keys   bool // GOP with its keys, and Timing
+	Index  bool // entry points, as far as the container's index names them
+	Keys   bool // GOP with its keys, every one with its frame's number, and Timing
 	Frames bool // FrameList; implies Keys
 	Types  bool // FrameList with picture types, decoding if need be; implies Frames
 	Probe  bool // ask ffprobe even where the container told: what only decoding shows
@@ -29,6 +30,9 @@ func (w Want) Has(info *media.Info) bool {
 		v := &info.Video[i]
 		if v.Attached {
 			continue
+		}
+		if w.Index && (v.GOP == nil || v.GOP.Count > 0 && len(v.GOP.Keys) == 0) {
+			return false
 		}
 		if (w.Keys || w.Frames || w.Types) && (v.GOP == nil || v.Timing == nil ||
 			v.GOP.Count > 0 && (len(v.GOP.Keys) == 0 || v.GOP.MaxLen == 0)) { // an index alone does not say how long GOPs are
@@ -82,10 +86,10 @@ func Facts(ctx context.Context, ff *ffmpeg.Tool, pool *engine.Pool, in *fn.Input
 	var told *media.Info
 	var err error
 	if in.Data != nil {
-		opt := container.Options{Frames: want.Frames || want.Types, Keys: want.Keys || want.Frames || want.Types}
+		opt := container.Options{Frames: want.Frames || want.Types, Keys: want.Keys || want.Frames || want.Types, Index: want.Index}
 		told, err = container.Read(ctx, in.Data, in.Size, format, opt)
 		switch {
-		case err == nil && !want.Probe && want.Has(told) && (ff == nil || !want.Keys || fielded(told)):
+		case err == nil && !want.Probe && want.Has(told) && (ff == nil || !want.Keys && !want.Index || fielded(told)):
 			return told, nil
 		case ctx.Err() != nil:
 			return nil, errs.Wrap("facts", context.Cause(ctx))
@@ -104,7 +108,7 @@ func Facts(ctx context.Context, ff *ffmpeg.Tool, pool *engine.Pool, in *fn.Input
 	}
 	opt := ffmpeg.ProbeOptions{Format: in.Format}
 	if told == nil || !want.Has(told) {
-		opt.Packets = want.Keys || want.Frames || want.Types
+		opt.Packets = want.Index || want.Keys || want.Frames || want.Types
 		opt.Frames = want.Types
 	}
 	probed, perr := probe(ctx, ff, in, opt)

@@ -4,6 +4,7 @@ package source
 
 import (
 	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 )
 
@@ -28,4 +29,23 @@ func Grant(job *ffmpeg.Job, in *fn.Input) {
 	} else {
 		job.ReadPaths = append(job.ReadPaths, in.Location)
 	}
+}
+
+// Indexed reports whether the source's container says where frames lie.
+func Indexed(info *media.Info) bool {
+	switch info.Format {
+	case "mp4", "mov", "m4v", "m4a", "3gp", "matroska", "mkv", "webm":
+		return true
+	}
+	return false
+}
+
+// Shift is what is added to the source's times in a result, in seconds: its
+// clock may start anywhere in containers without a beginning, and before zero
+// in others; the result's starts at zero then.
+func Shift(info *media.Info) float64 {
+	if Indexed(info) && info.StartTime >= 0 || info.StartTime == 0 {
+		return 0
+	}
+	return -info.StartTime
 }

@@ -16,7 +16,7 @@ func (s *segment) info() (*media.Info, error) {
 	if s.doc == "webm" {
 		i.Format, i.Mime = "webm", "video/webm"
 	}
-	i.Seekable = new(len(s.cues) > 0)
+	i.Seekable = new(len(s.cues) > 0 && s.cuesHold())
 	start := math.Inf(1)
 	for n, t := range s.tracks {
 		if t.begun {
@@ -181,6 +181,9 @@ func (s *segment) videoStream(index int, t *track) (media.VideoStream, error) {
 	}
 	if !s.scanned {
 		v.FrameRate = hint
+		if s.opt.Index {
+			v.GOP = s.index(t)
+		}
 		return v, nil
 	}
 	shown, reordered := timeline.Order(t.samples)

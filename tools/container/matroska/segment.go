@@ -18,6 +18,7 @@ import (
 type Options struct {
 	Frames     bool  // list every frame; reads every block header
 	Keys       bool  // list entry points with their frames' numbers, which cues do not tell; reads every block header
+	Index      bool  // list the entry points that the cues name; where there are none, as Keys
 	MaxTable   int64 // bytes of one element held in memory
 	MaxSamples int64 // blocks listed
 	MaxRead    int64 // bytes in all
@@ -49,8 +50,8 @@ type segment struct {
 	cues     []cue
 	chapters []media.Chapter
 	attached []attachment
-	clusters int
-	scanned  bool // every block was seen
+	clusters []int64 // where those seen by a scan begin, in order
+	scanned  bool    // every block was seen
 	samples  int64
 	warnings []string
 }
@@ -72,7 +73,8 @@ func Read(ctx context.Context, src io.ReaderAt, size int64, opt Options) (*media
 	if err != nil {
 		return nil, err
 	}
-	if opt.Frames || opt.Keys {
+	if opt.Frames || opt.Keys || opt.Index && len(s.cues) == 0 {
+		s.opt.Keys = s.opt.Keys || opt.Index
 		if err := s.scan(); err != nil {
 			return nil, err
 		}
@@ -201,7 +203,6 @@ func (s *segment) walk() error {
 			return err
 		}
 		if id == idCluster {
-			s.clusters = 1
 			return s.peek(off)
 		}
 		if n == unknown || n > s.end-body {
@@ -384,6 +385,7 @@ func (s *segment) scan() error {
 			off = body + n
 			continue
 		}
+		s.clusters = append(s.clusters, off)
 		if err := s.cluster(off, s.collect, &next); err != nil {
 			if !errs.Is(err, errs.Invalid) {
 				return err
