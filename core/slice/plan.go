@@ -214,7 +214,8 @@ func (c *cutter) around(first, next cut, lap fn.Lap) (from, to cut) {
 }
 
 // until is the frame n frames or GOPs from another; never nearer, inside the
-// video.
+// video. Backwards it lies on an instant of the result's frame rate, so that who
+// counts the result's frames from there on counts those of the whole.
 func (c *cutter) until(frame, n int64, unit fn.Unit) cut {
 	key := int64(c.keyIndex(frame - 1)) // of the frame before
 	if unit == fn.GOPs {
@@ -224,12 +225,19 @@ func (c *cutter) until(frame, n int64, unit fn.Unit) cut {
 		if want == c.v.Frames {
 			return c.end()
 		}
+		for ; n < 0 && want > 0; want-- {
+			if pts, ok := c.timeOf(want); !ok || c.aligned(pts) {
+				break
+			}
+		}
 		if pts, ok := c.timeOf(want); ok {
 			return cut{want, pts}
 		}
 		if key = int64(c.keyIndex(want)); n > 0 {
 			key++
 		}
+	}
+	for ; n < 0 && key > 0 && !c.aligned(c.keys[key].PTS); key-- {
 	}
 	if key >= int64(len(c.keys)) {
 		return c.end()

@@ -243,6 +243,16 @@ func drawn(t *rapid.T) (*media.Info, []int64) {
 	return &media.Info{Format: "matroska", Video: []media.VideoStream{v}}, pts
 }
 
+// onGrid reports whether a frame of a rate that begins with the first one falls on
+// a time, unless the source has that rate itself.
+func onGrid(v *media.VideoStream, rate media.Rational, pts int64) bool {
+	if v.FrameRate.Reduce() == rate.Reduce() {
+		return true
+	}
+	num := (pts - v.Timing.FirstPTS) * v.TimeBase.Num * rate.Num
+	return num%(v.TimeBase.Den*rate.Den) == 0
+}
+
 func TestPartsTileTheFrames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		source, pts := drawn(t)
@@ -288,6 +298,8 @@ func TestPartsTileTheFrames(t *testing.T) {
 				t.Fatalf("part %d overlaps beyond the video: %+v", i, p)
 			case p.From > p.Start || p.To < p.End || p.Entry > p.From || (p.DropHead == 0) != (p.From == p.Start) || (p.DropTail == 0) != (p.To == p.End):
 				t.Fatalf("part %d is processed from %d to %d: %+v", i, p.From, p.To, p)
+			case r.Assembly.FrameRate.Known() && !onGrid(v, r.Assembly.FrameRate, p.From):
+				t.Fatalf("part %d is processed from %d, off the grid of %s", i, p.From, r.Assembly.FrameRate)
 			case r.Spec.Mode != fn.Overlap && p.DropHead+p.DropTail != 0:
 				t.Fatalf("part %d: %+v", i, p)
 			case !r.Assembly.FrameRate.Known() && slice.Exact(v.TimeBase, p.Scale) != (v.TimeBase.Den != 1_000_000_000):

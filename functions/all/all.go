@@ -8,6 +8,7 @@ import (
 	"github.com/mediafn/mediafn/functions/generate"
 	"github.com/mediafn/mediafn/functions/image"
 	"github.com/mediafn/mediafn/functions/inspect"
+	"github.com/mediafn/mediafn/functions/restore"
 	"github.com/mediafn/mediafn/functions/service"
 	"github.com/mediafn/mediafn/functions/video"
 	"github.com/mediafn/mediafn/tools/engine"
@@ -36,6 +37,7 @@ func Menu(t Tools) *fn.Registry {
 		generate.Noop(),
 		image.Transform(t.Engine),
 		inspect.Probe(t.FFmpeg, t.Engine),
+		restore.Denoise(t.FFmpeg),
 		service.Call(t.Poster),
 		video.Transcode(t.FFmpeg),
 		video.Watermark(t.FFmpeg),

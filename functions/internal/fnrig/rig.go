@@ -200,3 +200,15 @@ func Shell(t testing.TB, name string, args ...string) string {
 	}
 	return string(out)
 }
+
+// Said is Shell for what a program says on standard error.
+func Said(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%s %q: %v\n%s", name, args, err, said.String())
+	}
+	return said.String()
+}

@@ -39,7 +39,7 @@ func (o Order) ladder(v *media.VideoStream) (*plan, error) {
 	}
 	shared.Filters = append(shared.Filters, chains[0].Before...)
 	if o.Part != nil {
-		shared.Filters = append(shared.Filters, o.pick(), graph.New("setpts", "expr", "PTS-STARTPTS"))
+		shared.Filters = append(shared.Filters, between(o.Part.Start, o.Part.End), graph.New("setpts", "expr", "PTS-STARTPTS"))
 		p.Frames = o.Part.Frames
 	} else {
 		p.Frames = v.Frames

@@ -3,7 +3,6 @@
 package render
 
 import (
-	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -31,6 +30,17 @@ type Order struct {
 	// OpusDelay is what copied Opus sound says of itself, in samples at 48 kHz.
 	OpusDelay int
 
+	// Work is what the function makes of the pictures as the source has them,
+	// upright, before they get their size and colours. in and out are labels. It
+	// sees the source's own time line (see Clock), ticks and, in a slice, all frames
+	// from From to To, and leaves the ticks as they are. nil does nothing.
+	Work func(in, out string) graph.Graph
+	// Rate is that of the frames Work gives where it is not the source's, one frame
+	// for one: then frame k lies k/Rate behind the first, which Work may have to
+	// make up for at the end only. It needs the facts of Timed.
+	Rate media.Rational
+	// Finish are filters for pictures that have their size and colours.
+	Finish []graph.Filter
 	// Draw adds to the picture once it has its size. in and out are labels; it
 	// sees seconds of the source's own time line (see Clock). nil draws nothing.
 	Draw func(in, out string, width, height int) graph.Graph
@@ -85,6 +95,9 @@ func (o Order) plan() (*plan, error) {
 	if len(o.Ladder) > 0 {
 		return o.ladder(v)
 	}
+	if o.Rate.Known() && o.Part == nil && v.Timing == nil {
+		return nil, errs.New(errs.Invalid, "video", "the source does not say when its pictures end")
+	}
 	chain, err := o.Params.Picture().Plan(v, o.Params.Video())
 	if err != nil {
 		return nil, err
@@ -104,7 +117,7 @@ func (o Order) plan() (*plan, error) {
 		o.pictures(p, v, len(chain.Before) > 0)
 	}
 	p.Args = append(p.Args, "-vsync", "passthrough")
-	if o.Params.Rate().Known() {
+	if o.Params.Rate().Known() || o.Rate.Known() {
 		p.Args = append(p.Args, "-enc_time_base:v", "1:"+itoa(tick))
 	} else {
 		p.Args = append(p.Args, "-enc_time_base:v", encodeBase(v, o.Part))
@@ -154,76 +167,6 @@ func (o Order) Clock() float64 {
 	return -max(o.Info.StartTime, 0)
 }
 
-// graph writes the filter graph from the source's pictures to [v].
-func (o Order) graph(p *plan, chain encode.Chain, v *media.VideoStream) (string, error) {
-	var pick []graph.Filter
-	if o.Part != nil {
-		pick = append(pick, o.pick())
-	}
-	front := append(slices.Clone(chain.Before), pick...)
-	front = append(front, chain.Filters...)
-	var back []graph.Filter
-	rate := o.Params.Rate()
-	first := o.first(v)
-	switch {
-	case rate.Known() && o.trimmed():
-		// Zero is the cut: the first frame may lie behind it, and the sound with it.
-		late := !source.Indexed(o.Info) && o.Start > 0 // cut behind the filters
-		if late {
-			back = append(back, graph.New("setpts", "expr", "PTS-"+float(o.Start)+"/TB"))
-		}
-		back = append(back, graph.New("fps", "fps", rate.String(), "start_time", "0"), graph.New("settb", "expr", "1/"+itoa(tick)))
-		if late {
-			back = append(back, graph.New("setpts", "expr", "PTS+"+float(o.Start)+"/TB"))
-		}
-	case rate.Known():
-		// The grid begins at the first frame, sliced or not: slices are cut
-		// where it falls on a frame.
-		begin := "PTS-STARTPTS"
-		back = append(back, graph.New("setpts", "expr", begin), graph.New("fps", "fps", rate.String()))
-		if o.Part != nil {
-			p.Frames = int64(math.Round(v.TimeBase.Seconds(o.Part.End-o.Part.Start) * rate.Float()))
-			back = append(back, graph.New("tpad", "stop_mode", "clone", "stop", "-1"),
-				graph.New("trim", "end_frame", int64s(p.Frames)))
-		}
-		back = append(back, graph.New("settb", "expr", "1/"+itoa(tick)))
-		if o.Part == nil && p.Copyts && first != 0 {
-			back = append(back, graph.New("setpts", "expr", "PTS+"+int64s(int64(math.Round(v.TimeBase.Seconds(first)*tick)))))
-		}
-	case o.Part != nil:
-		p.Frames = o.Part.Frames
-		back = append(back, graph.New("setpts", "expr", "PTS-STARTPTS"))
-	default:
-		p.Frames = 0
-		if !o.trimmed() {
-			p.Frames = v.Frames
-		}
-	}
-	back = append(back, chain.Format)
-	in := "0:" + itoa(v.Index)
-	var g graph.Graph
-	if o.Draw == nil {
-		g = graph.Graph{{In: []string{in}, Filters: append(front, back...), Out: []string{"v"}}}
-	} else {
-		if len(front) == 0 {
-			front = []graph.Filter{graph.New("null")}
-		}
-		g = append(g, graph.Chain{In: []string{in}, Filters: front, Out: []string{"sized"}})
-		g = append(g, o.Draw("sized", "drawn", chain.Width, chain.Height)...)
-		g = append(g, graph.Chain{In: []string{"drawn"}, Filters: back, Out: []string{"v"}})
-	}
-	if err := g.Validate(); err != nil {
-		return "", err
-	}
-	return g.String(), nil
-}
-
-// pick chooses the pictures of a slice by the source's own ticks: no rounding
-// can lose or add one.
-func (o Order) pick() graph.Filter {
-	return graph.New("select", "expr", "gte(pts,"+int64s(o.Part.Start)+")*lt(pts,"+int64s(o.Part.End)+")")
-}
-
 // first is the first picture's timestamp as far as it is known.
 func (o Order) first(v *media.VideoStream) int64 {
 	switch {
@@ -242,8 +185,8 @@ func (o Order) pictures(p *plan, v *media.VideoStream, before bool) {
 	if t := v.TimeBase.Seconds(o.Part.Entry) - o.Info.StartTime; o.Part.Entry > o.first(v) && t > 0 {
 		// The demuxer goes to the last keyframe not behind this; a little more
 		// covers the rounding to microseconds.
-		if t += 0.001; before && o.Part.Entry == o.Part.Start {
-			// The keyframe before, which leads to the frame before Start. Indexes
+		if t += 0.001; before && o.Part.Entry == from(o.Part) {
+			// The keyframe before, which leads to the frame before. Indexes
 			// may hold decode times, as many as 16 frames earlier.
 			rate := v.AvgRate.Float()
 			if rate <= 0 {
@@ -341,7 +284,7 @@ func (o Order) Run(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input,
 	if err != nil {
 		return nil, err
 	}
-	res := &fn.Result{Outputs: outs, Usage: fn.Usage{InputDuration: p.Length, OutputDuration: p.Length}}
+	res := &fn.Result{Outputs: outs, Facts: removed(o.Part), Usage: fn.Usage{InputDuration: p.Length, OutputDuration: p.Length}}
 	if !slices.ContainsFunc(outs, func(f fn.Output) bool { return f.Object == nil }) {
 		return res, nil
 	}
@@ -444,6 +387,15 @@ func Facts(ctx fn.Context, ff *ffmpeg.Tool, in *fn.Input) (*media.Info, error) {
 	return info, nil
 }
 
+// Timed are Facts and the times of the first and the last picture.
+func Timed(ctx fn.Context, ff *ffmpeg.Tool, in *fn.Input) (*media.Info, error) {
+	info, err := Facts(ctx, ff, in)
+	if err != nil || info.MainVideo() == nil || info.MainVideo().Timing != nil {
+		return info, err
+	}
+	return source.Facts(ctx, ff, nil, in, source.Want{Keys: true, Probe: true})
+}
+
 // Argv is the command line behind FFmpeg's global flags that writes into dir.
 func (o Order) Argv(in ffmpeg.Input, dir string) ([]string, error) {
 	p, err := o.plan()
@@ -503,6 +455,24 @@ func Price(p *encode.Params, inputs []*media.Info) fn.Price {
 	price.Sound, price.Serial = p.Sound().Price(info), frames*pixels/400e6
 	price.CPUSeconds = 0.15 + frames*out/p.Speed() + price.Serial + price.Sound
 	price.Memory = 256<<20 + int64(pixels*60+out*200)
+	return price
+}
+
+// Working is a price with work on the source's pictures beside the encoding; speed
+// is in pixels a second and core. Such filters run on one core.
+func Working(price fn.Price, inputs []*media.Info, speed float64) fn.Price {
+	if len(inputs) == 0 || inputs[0] == nil || inputs[0].MainVideo() == nil || speed <= 0 {
+		return price
+	}
+	v := inputs[0].MainVideo()
+	rate := v.AvgRate.Float()
+	if rate <= 0 {
+		rate = 30
+	}
+	work := inputs[0].Duration * rate * float64(v.Width) * float64(v.Height) / speed
+	if price.CPUSeconds += work; work > price.CPUSeconds/2 {
+		price.Cores = 2 // the encoder waits for the filter
+	}
 	return price
 }
 
