@@ -85,6 +85,10 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (a *App, err error)
 	return a, a.open(ctx)
 }
 
+// Alone has the worker offer all its cores whatever else keeps the machine busy.
+// It is called before Run.
+func (a *App) Alone() { a.parts.alone = true }
+
 // plays reports whether this process plays one of the roles.
 func (a *App) plays(roles ...string) bool {
 	return slices.ContainsFunc(roles, func(r string) bool { return slices.Contains(a.cfg.Roles, r) })

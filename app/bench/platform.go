@@ -34,8 +34,9 @@ func scratch(dir string) (string, error) {
 }
 
 // start starts one on so many cores (0 = all), which keeps everything in dir: one
-// started there again knows what the one before has learned.
-func start(ctx context.Context, dir string, cores int) (_ *platform, err error) {
+// started there again knows what the one before has learned. One that is alone
+// does not look what else runs on the machine.
+func start(ctx context.Context, dir string, cores int, alone bool) (_ *platform, err error) {
 	p := &platform{dir: dir}
 	p.app, err = app.Open(ctx, app.Config{
 		Data: filepath.Join(p.dir, "data"), Listen: "127.0.0.1:0", Roles: []string{"gateway", "controller", "worker", "results"}, Cores: cores,
@@ -43,6 +44,9 @@ func start(ctx context.Context, dir string, cores int) (_ *platform, err error) 
 	}, slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		return nil, err
+	}
+	if alone {
+		p.app.Alone()
 	}
 	if p.client, err = client.New("http://"+p.app.Address(), "", nil); err != nil {
 		return nil, errors.Join(err, p.app.Close())

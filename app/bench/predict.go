@@ -108,7 +108,7 @@ func (f *foreseen) with(ctx context.Context, dir string, cores int, do func(*pla
 		return err
 	}
 	defer func() { _ = confine(f.machine, 0) }()
-	p, err := start(ctx, dir, cores)
+	p, err := start(ctx, dir, cores, true)
 	if err != nil {
 		return err
 	}
@@ -137,16 +137,6 @@ func (f *foreseen) learn(ctx context.Context, p *platform) error {
 		}
 	}
 	return errs.New(errs.Internal, "bench", "no price was learned")
-}
-
-// quiet waits until the worker offers all its cores: beside load of others it
-// offers fewer, and predictions are for fewer.
-func (f *foreseen) quiet(ctx context.Context, p *platform, cores int) error {
-	plan, err := f.until(ctx, p, 30*time.Second, func(plan *api.Plan) bool { return plan.Prediction.Workers == cores })
-	if err == nil && plan == nil {
-		err = errs.New(errs.Busy, "bench", "something else keeps this machine busy: no %d cores are free", cores)
-	}
-	return err
 }
 
 // until asks for the plan again and again; nil = it did not become so in time.
@@ -178,9 +168,6 @@ func (f *foreseen) compare(ctx context.Context, p *platform, cores int) error {
 	parts := 0
 	for range f.Rounds {
 		for _, mode := range []string{"force", "off"} {
-			if err := f.quiet(ctx, p, cores); err != nil {
-				return err
-			}
 			t, err := p.run(ctx, f.request(mode))
 			if err != nil {
 				return err
@@ -193,7 +180,7 @@ func (f *foreseen) compare(ctx context.Context, p *platform, cores int) error {
 			}
 			g := result.Prediction
 			if g.Workers != cores {
-				return errs.New(errs.Busy, "bench", "predicted for %d cores, not %d: something else keeps this machine busy", g.Workers, cores)
+				return errs.New(errs.Internal, "bench", "predicted for %d cores, not %d", g.Workers, cores)
 			}
 			guess := Cost{Wall: g.WholeSeconds, CPU: g.WholeCost}
 			if mode == "force" {

@@ -72,7 +72,7 @@ func Slice(ctx context.Context, o SliceOptions) (_ *SliceReport, err error) {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	p, err := start(ctx, dir, o.Cores)
+	p, err := start(ctx, dir, o.Cores, false)
 	if err != nil {
 		return nil, err
 	}
