@@ -61,6 +61,9 @@ func TestTwoMachines(t *testing.T) {
 		t.Errorf("slices ran on %v", workers)
 	}
 	for what, end := range map[string]*api.Task{"one process": one, "two namespaces": two} {
+		if f := end.Figures; f.Slices != 2 || f.CostRatio <= 0 || f.WallRatio <= 0 || f.Concurrency <= 0 || f.BytesFetched < f.BytesIn || f.BytesStored < f.BytesOut {
+			t.Errorf("%s: %+v", what, f)
+		}
 		beside := end.Figures.Wall - busiest(end)
 		t.Logf("%s: %d slices, wall %.2f s, of which %.2f s beside the slices; CPU %.2f s, transfer %.2f s, %d bytes fetched",
 			what, end.Figures.Slices, end.Figures.Wall, beside, end.Figures.CPU, end.Figures.Transfer, end.Figures.BytesFetched)
