@@ -17,9 +17,9 @@ const (
 	// leadShare is the share of decoding in the price of a frame. It prices
 	// frames that are decoded only to get to the first wanted one.
 	leadShare = 0.15
-	// threadTax is what several threads cost: each second of what the price says
-	// one thread does alone takes so much more when others wait for its pictures.
-	threadTax = 0.6
+	// threadPixel is what each pixel of the source costs more where several threads
+	// hand pictures to each other.
+	threadPixel = 1.5e-9
 	// prepareTime is from the request to the first slice's start: a look at the
 	// tables, the plan, the commits of both.
 	prepareTime = 0.03
@@ -86,11 +86,12 @@ func (r *Request) frameCost() float64 {
 // What one thread does alone is not divided (Amdahl).
 func (r *Request) whole() Prediction {
 	p := Prediction{Workers: max(r.Workers, 1)}
-	pictures := r.frameCost() * float64(r.Source.MainVideo().Frames)
+	v := r.Source.MainVideo()
+	pictures := r.frameCost() * float64(v.Frames)
 	threads := float64(min(max(r.Price.Cores, 1), p.Workers))
 	serial := min(r.Price.Serial, pictures)
 	if threads > 1 {
-		pictures += threadTax * serial
+		pictures += threadPixel * float64(max(v.Width, 0)) * float64(max(v.Height, 0)) * float64(v.Frames)
 	}
 	p.WholeCost = sliceStart + pictures + r.Price.Sound
 	p.WholeSeconds = prepareTime + sliceStart + serial + (pictures-serial+r.Price.Sound)/threads + hopTime

@@ -48,6 +48,7 @@ var denoise = recipe[denoiseParams]{
 	Speed: func(p *denoiseParams) float64 {
 		return map[string]float64{"hqdn3d": 150e6, "atadenoise": 150e6 * 9 / float64(max(p.Window, 1)), "nlmeans": 1.6e6, "bm3d": 1.5e6, "owdenoise": 0.66e6}[p.Method]
 	},
+	Class: func(p *denoiseParams) string { return p.Method },
 	Order: func(p *denoiseParams, o *render.Order) { o.Work = through(p.filter()) },
 }
 

@@ -40,6 +40,8 @@ type recipe[P any] struct {
 	Whole func(*P, *media.Info) string
 	// Speed is how many of the source's pixels one core works on in a second.
 	Speed func(*P) float64
+	// Class names the method, if there are several: their prices are learned apart.
+	Class func(*P) string
 	// Order adds to an order what is done to the pictures.
 	Order func(*P, *render.Order)
 }
@@ -77,7 +79,11 @@ func (r recipe[P]) check(p *P) error {
 }
 
 func (r recipe[P]) price(p *P, inputs []*media.Info) fn.Price {
-	return render.Working(render.Price(r.Encode(p), inputs), inputs, r.Speed(p))
+	price := render.Working(render.Price(r.Encode(p), inputs), inputs, r.Speed(p))
+	if r.Class != nil {
+		price.Class = r.Class(p) + " " + price.Class
+	}
+	return price
 }
 
 func (r recipe[P]) assembly(p *P, info *media.Info) fn.Assembly {

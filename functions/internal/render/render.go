@@ -459,7 +459,7 @@ func Price(p *encode.Params, inputs []*media.Info) fn.Price {
 }
 
 // Working is a price with work on the source's pictures beside the encoding; speed
-// is in pixels a second and core. Such filters run on one core.
+// is in pixels a second and core. Such filters run on one thread.
 func Working(price fn.Price, inputs []*media.Info, speed float64) fn.Price {
 	if len(inputs) == 0 || inputs[0] == nil || inputs[0].MainVideo() == nil || speed <= 0 {
 		return price
@@ -470,6 +470,7 @@ func Working(price fn.Price, inputs []*media.Info, speed float64) fn.Price {
 		rate = 30
 	}
 	work := inputs[0].Duration * rate * float64(v.Width) * float64(v.Height) / speed
+	price.Serial += work
 	if price.CPUSeconds += work; work > price.CPUSeconds/2 {
 		price.Cores = 2 // the encoder waits for the filter
 	}
