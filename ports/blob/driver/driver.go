@@ -87,4 +87,5 @@ type Item struct {
 	Key     string
 	Size    int64
 	ModTime time.Time
+	Cold    bool // it is in the colder class, see Cooler
 }

@@ -45,6 +45,7 @@ type Store struct {
 	tmp   string   // this process's own area under tmpDir
 	lock  *os.File // held as long as tmp is in use
 	clock clock
+	over  *Tiered // of which this is the first folder; nil: it is a store of its own
 
 	// dirs lets Delete remove empty parents while nobody is about to put
 	// something into them. Other processes are met by trying again.
@@ -257,7 +258,10 @@ func (s *Store) Delete(ctx context.Context, bucket, key string) error {
 	if err := ctx.Err(); err != nil {
 		return errs.Wrap(op, err)
 	}
-	name := bucket + "/" + key
+	return s.remove(op, bucket+"/"+key)
+}
+
+func (s *Store) remove(op, name string) error {
 	defer s.lockName(name)()
 	if err := s.plain(name); err != nil {
 		return absent(classify(op, name, err))
@@ -275,6 +279,11 @@ func (s *Store) Delete(ctx context.Context, bucket, key string) error {
 	if err := s.root.Remove(metaName(name, info)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return classify(op, name, err)
 	}
+	return s.prune(name)
+}
+
+// prune removes the folders of a file that is gone as far as they are empty.
+func (s *Store) prune(name string) error {
 	s.dirs.Lock()
 	defer s.dirs.Unlock()
 	dir := path.Dir(name)
@@ -283,7 +292,7 @@ func (s *Store) Delete(ctx context.Context, bucket, key string) error {
 			break // not empty, or gone
 		}
 	}
-	return absent(classify(op, name, s.syncDir(dir)))
+	return absent(classify("file.delete", name, s.syncDir(dir)))
 }
 
 // absent takes NotFound for success.

@@ -55,6 +55,16 @@ func (s *Store) write(tmp string, r io.Reader) (fs.FileInfo, error) {
 
 // commit puts tmp in the place of name.
 func (s *Store) commit(op, tmp, name string, info fs.FileInfo, f facts, ifAbsent bool) (driver.Attr, error) {
+	if s.over != nil {
+		unlock, err := s.over.changing()
+		if err != nil {
+			return driver.Attr{}, classify(op, name, err)
+		}
+		defer unlock()
+		if ifAbsent && s.over.cold.has(name) {
+			return driver.Attr{}, errs.New(errs.Conflict, op, "%s exists", name)
+		}
+	}
 	defer s.lockName(name)()
 	meta := metaName(name, info)
 	if err := s.writeFacts(meta, f); err != nil {
@@ -70,6 +80,11 @@ func (s *Store) commit(op, tmp, name string, info fs.FileInfo, f facts, ifAbsent
 	if old != nil && metaName(name, old) != meta {
 		if err := s.root.Remove(metaName(name, old)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return driver.Attr{}, classify(op, name, err)
+		}
+	}
+	if s.over != nil {
+		if err := s.over.cold.remove(op, name); err != nil {
+			return driver.Attr{}, err
 		}
 	}
 	a, _ := s.attr(name, info)

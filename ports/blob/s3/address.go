@@ -22,6 +22,8 @@ type Options struct {
 	PathStyle string // "true": HOST/BUCKET; "false": BUCKET.HOST; "": as the host is known to want it
 	Prefix    string // put before the name of every bucket
 	Create    bool   // buckets are made when they are first written to
+	Lifecycle bool   // buckets may be given lifecycle rules, see SetRules
+	Cold      string // storage class that objects move to
 
 	Access string // key and secret; "" = looked for outside, see Parse
 	Secret string
@@ -37,7 +39,7 @@ type Options struct {
 // unknown length ends at 156 GiB; for a known length the parts grow.
 func Default() Options {
 	return Options{
-		TLS: true, Region: "us-east-1", Create: true,
+		TLS: true, Region: "us-east-1", Create: true, Cold: "GLACIER_IR",
 		PartSize: 16 << 20, MaxCopy: 1 << 30, Memory: 256 << 20, Patience: 60 * time.Second,
 	}
 }
@@ -50,7 +52,7 @@ const (
 
 // Parse reads an address:
 //
-//	s3://[KEY:SECRET@]HOST[:PORT][?region=R&tls=true|false&path-style=true|false&prefix=P&create=true|false&iam=true|false]
+//	s3://[KEY:SECRET@]HOST[:PORT][?region=R&tls=true|false&path-style=true|false&prefix=P&create=true|false&iam=true|false&lifecycle=true|false&cold=CLASS]
 //
 // Key and secret are percent-encoded. Without them the environment is asked
 // (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN), then the files of
@@ -94,8 +96,12 @@ func Parse(address string) (Options, error) {
 			o.Create, err = strconv.ParseBool(value)
 		case "iam":
 			o.IAM, err = strconv.ParseBool(value)
+		case "lifecycle":
+			o.Lifecycle, err = strconv.ParseBool(value)
+		case "cold":
+			o.Cold = value
 		default:
-			return o, errs.New(errs.Invalid, op, "s3://%s: %q is none of region, tls, path-style, prefix, create, iam", u.Host, name)
+			return o, errs.New(errs.Invalid, op, "s3://%s: %q is none of region, tls, path-style, prefix, create, iam, lifecycle, cold", u.Host, name)
 		}
 		if err != nil {
 			return o, errs.New(errs.Invalid, op, "s3://%s: %s must be true or false", u.Host, name)
@@ -137,6 +143,12 @@ func (o Options) validate() error {
 		if err := blob.CheckBucket("prefix", o.Prefix+"b"); err != nil {
 			return err
 		}
+	}
+	if o.Cold == "" || strings.ContainsFunc(o.Cold, func(r rune) bool { return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') }) {
+		return errs.InField("cold", "%q is no storage class: of A-Z, 0-9, _ and -", o.Cold)
+	}
+	if o.Cold == "GLACIER" || o.Cold == "DEEP_ARCHIVE" {
+		return errs.InField("cold", "%s is read only after it was restored, which takes hours; GLACIER_IR is read at once", o.Cold)
 	}
 	if o.IAM && o.Access != "" {
 		return errs.InField("iam", "goes without KEY:SECRET@")
