@@ -130,6 +130,15 @@ func (a *App) open(ctx context.Context) (err error) {
 	}
 	a.closer(p.blobs.Close)
 	p.place = task.Place{Cloud: p.blobs.Default(), Results: bucketResults, Segments: bucketSegments, Arriving: bucketArriving}
+	if a.plays("controller") {
+		store, err := p.blobs.Get(p.place.Cloud)
+		if err == nil {
+			err = a.cfg.ages().Check(store, p.place)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if p.egress, err = egress.New(egress.Config{Allow: a.cfg.EgressAllow}); err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ type Config struct {
 	State         string   `name:"state" help:"Database: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME. Default: sqlite in the data folder."`
 	Queue         string   `name:"queue" help:"Messages: embedded, mem or nats://HOST:PORT,nats://HOST:PORT. Default: embedded."`
 	QueueReplicas int      `name:"queue-replicas" help:"Copies of each stored message in a NATS cluster. Default: as many as there are addresses, at most 3."`
-	Blobs         []string `name:"blobs" sep:"," help:"Stores as NAME=file:FOLDER, NAME=s3://HOST?region=R or NAME=mem:. The first is the default. Default: local=file in the data folder."`
+	Blobs         []string `name:"blobs" sep:"," help:"Stores as NAME=file:FOLDER, NAME=file:FOLDER?cold=FOLDER, NAME=s3://HOST?region=R or NAME=mem:. The first is the default. Default: local=file in the data folder."`
 	Lifecycle     `embed:""`
 	Scratch       string `name:"scratch" help:"Folder for files of running work. Default: in the data folder."`
 

@@ -138,7 +138,16 @@ func parseBlob(text string) (name string, open opener[*blob.Store], err error) {
 	scheme, rest, _ := strings.Cut(where, ":")
 	switch {
 	case ok && scheme == "file" && rest != "":
-		return name, func(context.Context) (*blob.Store, error) { return file.Open(rest, blob.Default()) }, nil
+		folder, cold, tiered := strings.Cut(rest, "?cold=")
+		if tiered && (folder == "" || cold == "") {
+			return "", nil, errs.New(errs.Invalid, "config", "blobs: %s: %q is not FOLDER?cold=FOLDER", name, rest)
+		}
+		return name, func(context.Context) (*blob.Store, error) {
+			if tiered {
+				return file.OpenTiered(folder, cold, blob.Default())
+			}
+			return file.Open(folder, blob.Default())
+		}, nil
 	case ok && scheme == "mem":
 		return name, func(context.Context) (*blob.Store, error) { return blobmem.Open(1<<30, blob.Default()) }, nil
 	case ok && scheme == "s3":

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/roles/controller/sweep"
 )
 
 // Lifecycle says how long objects stay where.
@@ -58,6 +59,13 @@ func (a Age) String() string {
 }
 
 const day = 24 * time.Hour
+
+func (l *Lifecycle) ages() sweep.Ages {
+	return sweep.Ages{
+		Originals: l.Originals, OriginalsCold: time.Duration(l.OriginalsCold), OriginalsKeep: time.Duration(l.OriginalsKeep),
+		Results: time.Duration(l.ResultsKeep), Segments: time.Duration(l.SegmentsKeep), Cache: time.Duration(l.SliceCache),
+	}
+}
 
 func (l *Lifecycle) validate(fault func(field, format string, args ...any)) {
 	for _, bucket := range l.Originals {

@@ -74,9 +74,11 @@ func runController(a *App, ctx context.Context) error {
 		},
 	}
 	sweeper := &sweep.Sweeper{Store: a.parts.store, Stores: a.parts.blobs, Place: a.parts.place, Every: a.cfg.Tick, Name: a.parts.name, Parts: p}
+	ager := &sweep.Ager{Sweeper: sweeper, Ages: a.cfg.ages(), Every: time.Hour, Metrics: sweep.NewMetrics(a.parts.metrics)}
 	var group errgroup.Group
 	group.Go(func() error { return controller.New(cfg, p).Run(ctx) })
 	group.Go(func() error { return sweeper.Run(ctx) })
+	group.Go(func() error { return ager.Run(ctx) })
 	return group.Wait()
 }
 

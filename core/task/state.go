@@ -111,6 +111,9 @@ func Allowed(table []Transition, from, to State) bool {
 // that rows written together lie together.
 func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 
+// IsID reports whether a text may be the id of a task.
+func IsID(s string) bool { return uuid.Validate(s) == nil && len(s) == 36 }
+
 // EventID names a DAG node of a task.
 func EventID(taskID, component string) string { return taskID + "_" + component }
 

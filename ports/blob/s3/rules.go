@@ -103,12 +103,16 @@ func (s *Store) SetRules(ctx context.Context, bucket string, rules []driver.Rule
 	if err != nil || same {
 		return errs.Wrap(op, err)
 	}
-	_, err = s.rules(ctx, op, http.MethodPut, name, want)
+	method := http.MethodPut
+	if want == nil { // a configuration without a rule is none
+		method = http.MethodDelete
+	}
+	_, err = s.rules(ctx, op, method, name, want)
 	return err
 }
 
-// merged is a configuration with our rules replaced, and whether that changes
-// nothing.
+// merged is a configuration with our rules replaced, nil if no rule is left, and
+// whether that changes nothing.
 func (s *Store) merged(had []byte, rules []driver.Rule) (doc []byte, same bool, err error) {
 	var old document
 	if len(bytes.TrimSpace(had)) > 0 {
@@ -139,6 +143,9 @@ func (s *Store) merged(had []byte, rules []driver.Rule) (doc []byte, same bool, 
 		}
 		doc = append(doc, raw...)
 		fmt.Fprintf(&now, "%s\n", canonical(raw[len("<Rule>"):len(raw)-len("</Rule>")]))
+	}
+	if others.Len()+len(rules) == 0 {
+		return nil, mine.Len() == 0, nil
 	}
 	return append(doc, "</LifecycleConfiguration>"...), bytes.Equal(mine.Bytes(), now.Bytes()), nil
 }

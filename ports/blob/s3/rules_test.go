@@ -78,6 +78,9 @@ func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		k.config, k.puts = string(body), k.puts+1
+	case http.MethodDelete:
+		k.config = ""
+		w.WriteHeader(http.StatusNoContent)
 	default:
 		fail(405, "MethodNotAllowed")
 	}
@@ -189,6 +192,19 @@ func TestRules(t *testing.T) {
 		`<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule></LifecycleConfiguration>`
 	if diff := cmp.Diff(want, k.config); diff != "" {
 		t.Errorf("beside the rules of others:\n%s", diff)
+	}
+}
+
+// TestNoRules: taken back, ours go; where there are none nothing is written.
+func TestNoRules(t *testing.T) {
+	k, s := newKeeper(t, "")
+	for i, rules := range [][]blob.Rule{nil, {three}, nil} {
+		if err := s.SetRules(t.Context(), "originals", rules); err != nil {
+			t.Fatal(err)
+		}
+		if want := []int{0, 1, 1}[i]; k.puts != want || (k.config == "") != (rules == nil) {
+			t.Errorf("step %d: %d puts, %q", i, k.puts, k.config)
+		}
 	}
 }
 
