@@ -1,12 +1,14 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 
 	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/exec/egress"
 )
 
@@ -72,12 +74,34 @@ func (c *Config) Check() ([]string, error) {
 		say("worker", "%d cores, %s bytes of memory, pools %s, sizes %s, stops within %s", c.Cores, c.Memory, strings.Join(c.Pools, ", "), sizes, c.Grace)
 	}
 	if plays("controller") {
+		if err := c.checkAges(); err != nil {
+			return nil, err
+		}
+		say("ages", "originals cold %s, kept %s; results %s, segments %s, slices %s", c.OriginalsCold, c.OriginalsKeep, c.ResultsKeep, c.SegmentsKeep, c.SliceCache)
 		say("leases", "%s, looked at every %s", c.Lease, c.Tick)
 	}
 	if len(c.Tenants) > 0 {
 		say("tenants", "%d", len(c.Tenants))
 	}
 	return append(lines, c.alone(plays)...), nil
+}
+
+// checkAges asks an S3 store, which is not spoken to for it, whether it could keep
+// the ages; the others have no rules of their own.
+func (c *Config) checkAges() error {
+	if _, where, _ := strings.Cut(c.Blobs[0], "="); !strings.HasPrefix(where, "s3:") {
+		return nil
+	}
+	_, open, err := parseBlob(c.Blobs[0])
+	if err != nil {
+		return err
+	}
+	store, err := open(context.Background())
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	return c.ages().Check(store, task.Place{Results: bucketResults, Segments: bucketSegments})
 }
 
 // alone warns of roles apart over parts that only one process can reach.

@@ -13,6 +13,8 @@ func TestBlobAddresses(t *testing.T) {
 		"main":                         "is not NAME=file:FOLDER, NAME=s3://HOST?region=R or NAME=mem:",
 		"main=":                        "is not NAME",
 		"main=file:":                   "is not NAME",
+		"main=file:a?cold=":            "is not FOLDER?cold=FOLDER",
+		"main=file:a?cold=a/b":         "lie in each other",
 		"main=ftp://key:hushhush@host": "is not NAME",
 		"s3://key:hushhush@host?region=eu-west-1": "is not NAME",
 		"s3://key:hush/hush@host":                 "is not NAME",

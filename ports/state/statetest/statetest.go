@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t *testing.T) driver.Driver) {
 		{"RoundTrip", testRoundTrip},
 		{"List", testList},
 		{"Stuck", testStuck},
+		{"Used", testUsed},
 		{"ByTrace", testByTrace},
 		{"Priority", testPriority},
 		{"Guards", testGuards},

@@ -146,7 +146,10 @@ func (a *Ager) look(ctx context.Context, store *blob.Store, b bucket) error {
 		return nil
 	}
 	if b.rules[0].Cool > 0 && !store.Cools() {
-		a.once("cold", "the store has no colder class: originals stay where they are", "bucket", b.name)
+		if !a.told["cold"] {
+			a.told["cold"] = true
+			a.Parts.Log.Info("lifecycle: the store has no colder class: originals stay where they are", "bucket", b.name)
+		}
 		for i := range b.rules {
 			b.rules[i].Cool = 0
 		}
