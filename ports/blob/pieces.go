@@ -2,11 +2,14 @@ package blob
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sort"
+	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/ports/blob/driver"
 )
 
 // Pieces reads what lies in several objects of one bucket as one: a file that
@@ -60,17 +63,35 @@ func (p *Pieces) ReadAtContext(ctx context.Context, b []byte, off int64) (n int,
 	return n, nil
 }
 
+// Bounds of what a store is asked to join by itself: below the first it costs
+// more requests than it saves bytes, above the second stores refuse it.
+const (
+	joinFrom = 16 << 20
+	joinMost = 9000
+)
+
 // Join puts pieces that leave no gap together as one object, in the manner of
-// Put. The pieces stay.
-func (s *Store) Join(ctx context.Context, bucket string, list []media.Piece, toBucket, toKey string, o PutOptions) (Attr, error) {
-	end := int64(0)
+// Put, which o is for. The pieces stay. Of much the bytes stay in the store, if it
+// can do that; then the object's SHA-256 is not known.
+func (s *Store) Join(ctx context.Context, bucket string, list []media.Piece, toBucket, toKey string, o PutOptions) (a Attr, err error) {
+	const op = "blob.join"
+	var items []Item
 	for _, piece := range list {
-		if piece.Start != end {
-			return Attr{}, errs.Wrap("blob.join", &Gap{At: end})
+		if piece.Start != o.Size {
+			return a, errs.Wrap(op, &Gap{At: o.Size})
 		}
-		end += piece.Size
+		if o.Size += piece.Size; piece.Size > 0 {
+			items = append(items, Item{Key: piece.Key, Size: piece.Size})
+		}
 	}
-	o.Size = end
+	if j, ok := s.d.(driver.Joiner); ok && o.Size >= joinFrom && len(items) <= joinMost && o.Size <= s.cfg.MaxSize {
+		defer s.observe("join", time.Now(), &a.Size, &err)
+		if err := errors.Join(checkName(op, toBucket, toKey), checkPut(o)); err != nil {
+			return a, errs.Wrap(op, err)
+		}
+		err = s.retry(ctx, func() (err error) { a, err = j.Join(ctx, bucket, items, toBucket, toKey, o.Mime); return err })
+		return a, errs.Wrap(op, err)
+	}
 	r := &joining{s: s, ctx: ctx, bucket: bucket, all: list, left: list}
 	defer func() { _ = r.close() }()
 	return s.Put(ctx, toBucket, toKey, r, o)

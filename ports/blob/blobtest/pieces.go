@@ -67,6 +67,7 @@ func testJoin(t *testing.T, s *blob.Store) {
 	if string(body) != "abcdefgh"+strings.Repeat("i", 100_000) {
 		t.Errorf("%d bytes, beginning with %q", len(body), body[:10])
 	}
+	testJoinMuch(t, s)
 	if _, err := s.Join(t.Context(), "bucket", nil, "other", "empty", blob.PutOptions{}); err != nil {
 		t.Errorf("of nothing: %v", err)
 	}
@@ -81,4 +82,37 @@ func testJoin(t *testing.T, s *blob.Store) {
 	if _, err := s.Stat(t.Context(), "other", "broken"); !errs.Is(err, errs.NotFound) {
 		t.Errorf("half an object: %v", err)
 	}
+}
+
+// testJoinMuch joins so much that a store may do it by itself, of pieces that are
+// shorter and longer than what it takes for one, in all orders.
+func testJoinMuch(t *testing.T, s *blob.Store) {
+	const mib = 1 << 20
+	var texts []string
+	for i, n := range []int{6 * mib, 1*mib + 1, 7 * mib, 2 * mib, 5*mib - 1, 3 * mib, 3 * mib, 0, 10} {
+		texts = append(texts, strings.Repeat(string(rune('a'+i)), n))
+	}
+	list := pieces(t, s, texts...)
+	a, err := s.Join(t.Context(), "bucket", list, "other", "much", blob.PutOptions{Mime: "video/mp4"})
+	must(t, err)
+	want := strings.Join(texts, "")
+	if a.Size != int64(len(want)) || a.Mime != "video/mp4" {
+		t.Errorf("attributes %+v", a)
+	}
+	r, b, err := s.Get(t.Context(), "other", "much", 0, -1)
+	must(t, err)
+	body, err := io.ReadAll(r)
+	must(t, err)
+	must(t, r.Close())
+	if string(body) != want || b.ETag != a.ETag {
+		t.Errorf("%d bytes of %d, version %q of %q", len(body), len(want), b.ETag, a.ETag)
+	}
+	must(t, s.Delete(t.Context(), "bucket", list[2].Key))
+	if _, err := s.Join(t.Context(), "bucket", list, "other", "torn", blob.PutOptions{}); !errs.Is(err, errs.NotFound) {
+		t.Errorf("a piece is not there: %v", err)
+	}
+	if _, err := s.Stat(t.Context(), "other", "torn"); !errs.Is(err, errs.NotFound) {
+		t.Errorf("half an object: %v", err)
+	}
+	pieces(t, s, "abc", "", "defgh", strings.Repeat("i", 100_000)) // as they were
 }

@@ -52,6 +52,14 @@ type Copier interface {
 	Copy(ctx context.Context, srcBucket, srcKey, dstBucket, dstKey string) (Attr, error)
 }
 
+// Joiner is the optional ability to put objects of one bucket together as one
+// without moving all the bytes through here.
+type Joiner interface {
+	// Join makes dst of srcs in their order, as atomically as Put; they are there
+	// and do not change, and none is empty. NotFound: one is not there.
+	Join(ctx context.Context, bucket string, srcs []Item, dstBucket, dstKey, mime string) (Attr, error)
+}
+
 // Opener is the optional ability to read one version of an object at random.
 type Opener interface {
 	// Open fails as Get does. ReadAt may be called from several goroutines.

@@ -112,13 +112,17 @@ func (m *multipart) put(ctx context.Context, n int, data []byte) error {
 	})
 }
 
-// copy has the store read one part from another object, of that version only.
+// copy has the store read one part from another object, of that version only; an
+// empty etag means any.
 func (m *multipart) copy(ctx context.Context, n int, bucket, key, etag string, offset, length int64) error {
+	var condition map[string]string
+	if etag != "" {
+		condition = map[string]string{"x-amz-copy-source-if-match": etag}
+	}
 	return again(ctx, passing, func() error {
 		wait, cancel := m.s.working(ctx, length)
 		defer cancel()
-		part, err := m.s.core.CopyObjectPart(wait, bucket, key, m.bucket, m.key, m.id, n, offset, length,
-			map[string]string{"x-amz-copy-source-if-match": etag})
+		part, err := m.s.core.CopyObjectPart(wait, bucket, key, m.bucket, m.key, m.id, n, offset, length, condition)
 		if err == nil && part.ETag == "" { // an error may come in a 200
 			return errs.New(errs.Transient, "part", "the store copied nothing")
 		}
