@@ -41,11 +41,14 @@ func Indexed(info *media.Info) bool {
 }
 
 // Shift is what is added to the source's times in a result, in seconds: its
-// clock may start anywhere in containers without a beginning, and before zero
-// in others; the result's starts at zero then.
+// clock may start anywhere in containers without a beginning, and pictures lie
+// before zero in others; the result's starts at zero then. Sound alone before
+// zero is what a decoder needs to get going, and moves nothing.
 func Shift(info *media.Info) float64 {
-	if Indexed(info) && info.StartTime >= 0 || info.StartTime == 0 {
-		return 0
+	if Indexed(info) {
+		if v := info.MainVideo(); info.StartTime >= 0 || v != nil && v.StartTime >= 0 {
+			return 0
+		}
 	}
 	return -info.StartTime
 }
