@@ -94,6 +94,7 @@ type Part struct {
 	TimeBase media.Rational `json:"time_base"`
 	Start    int64          `json:"start"`      // PTS of the first frame to keep
 	End      int64          `json:"end"`        // PTS just behind the last frame to keep
+	First    int64          `json:"first"`      // number of the first frame to keep, in the source
 	Frames   int64          `json:"frames"`     // frames to keep
 	From     int64          `json:"from"`       // PTS of the first frame to process, ≤ Start
 	To       int64          `json:"to"`         // PTS just behind the last frame to process, ≥ End

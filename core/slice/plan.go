@@ -266,7 +266,7 @@ func (c *cutter) parts(cuts []cut, lap fn.Lap) []fn.Part {
 		}
 		p := fn.Part{
 			Stream: fn.Pictures, Order: i, Of: len(cuts), TimeBase: v.TimeBase, Scale: scale,
-			Start: at.pts, End: next.pts, Frames: next.frame - at.frame,
+			Start: at.pts, End: next.pts, First: at.frame, Frames: next.frame - at.frame,
 		}
 		from, to := c.around(at, next, lap)
 		p.From, p.To = from.pts, to.pts

@@ -290,7 +290,7 @@ func TestPartsTileTheFrames(t *testing.T) {
 			switch {
 			case p.Order != i || p.Of != len(d.Parts) || p.Stream != fn.Pictures || p.TimeBase != v.TimeBase || p.Scale < 1000 || p.Scale > 1e6:
 				t.Fatalf("part %d: %+v", i, p)
-			case p.Start != end || p.Start != pts[next] || p.End <= p.Start || p.Frames < 1:
+			case p.First != next || p.Start != end || p.Start != pts[next] || p.End <= p.Start || p.Frames < 1:
 				t.Fatalf("part %d starts at %d, not at %d (frame %d is at %d)", i, p.Start, end, next, pts[next])
 			case !ok || p.Entry > p.Start || key > next-p.DropHead:
 				t.Fatalf("part %d: entry %d for frame %d-%d", i, key, next, p.DropHead)

@@ -26,6 +26,7 @@ type Video struct {
 	GOP        int     // frames between keyframes at most
 	KeySeconds float64 // a keyframe at the first picture at or behind each multiple of it, from the first picture on
 	KeyFrom    float64 // seconds from the first picture to where the encoder's clock is zero
+	KeyAt      int64   // number of a frame that must be a keyframe, beside the first; 0 = none
 	BFrames    *int    // between two others, at most
 }
 
@@ -149,6 +150,8 @@ func (v Video) Args(threads, width int, tags media.Color, hdr *media.HDR, contai
 			add("-g", "9999")
 		}
 		add("-force_key_frames", v.keyframes())
+	} else if v.KeyAt > 0 {
+		add("-force_key_frames", "expr:eq(n,"+strconv.FormatInt(v.KeyAt, 10)+")")
 	}
 	if v.BFrames != nil {
 		add("-bf", itoa(*v.BFrames))
@@ -208,6 +211,18 @@ func (v Video) Args(threads, width int, tags media.Color, hdr *media.HDR, contai
 		}
 	}
 	return append(args, colorArgs(tags)...)
+}
+
+// Distance is how many frames lie between keyframes where no scene changes; 0
+// where it is not known, or seconds count.
+func (v Video) Distance() int64 {
+	switch {
+	case v.KeySeconds > 0 || v.Codec != "h264" && v.Codec != "h265":
+		return 0
+	case v.GOP > 0:
+		return int64(v.GOP)
+	}
+	return 250 // x264's and x265's default
 }
 
 // keyframes is the expression that is true for the first picture of every

@@ -104,16 +104,26 @@ func (o Order) timed(p *plan, v *media.VideoStream) (back []graph.Filter) {
 	case rate.Known():
 		// The grid begins at the first frame, sliced or not: slices are cut
 		// where it falls on a frame.
-		begin := "PTS-STARTPTS"
-		back = append(back, graph.New("setpts", "expr", begin), graph.New("fps", "fps", rate.String()))
+		back = append(back, graph.New("setpts", "expr", "PTS-STARTPTS"))
+		length, missing := int64(0), "-1"
 		if o.Part != nil {
-			p.Frames = int64(math.Round(v.TimeBase.Seconds(o.Part.End-o.Part.Start) * rate.Float()))
-			back = append(back, graph.New("tpad", "stop_mode", "clone", "stop", "-1"),
+			length = o.Part.End - o.Part.Start
+		} else if t := v.Timing; t != nil && !t.EditList && !t.Discontinue && listed(o.Info) {
+			length, missing = t.LastPTS+t.LastDur-t.FirstPTS, "1"
+		}
+		change := graph.New("fps", "fps", rate.String())
+		if length > 0 {
+			// FFmpeg's demuxer shortens the last picture of an mp4 track that starts
+			// late: the rate filter must not leave it out, and the length is counted.
+			p.Frames = int64(math.Round(v.TimeBase.Seconds(length) * rate.Float()))
+			back = append(back, change.With("eof_action", "pass"), graph.New("tpad", "stop_mode", "clone", "stop", missing),
 				graph.New("trim", "end_frame", int64s(p.Frames)))
+		} else {
+			back = append(back, change)
 		}
 		back = append(back, graph.New("settb", "expr", "1/"+itoa(tick)))
-		if o.Part == nil && p.Copyts && first != 0 {
-			back = append(back, graph.New("setpts", "expr", "PTS+"+int64s(int64(math.Round(v.TimeBase.Seconds(first)*tick)))))
+		if at := int64(math.Round((v.TimeBase.Seconds(first) - o.origin()) * tick)); o.Part == nil && at != 0 {
+			back = append(back, graph.New("setpts", "expr", "PTS+"+int64s(at)))
 		}
 	case o.Part != nil:
 		p.Frames = o.Part.Frames
@@ -156,4 +166,13 @@ func removed(p *fn.Part) json.RawMessage {
 	}
 	facts, _ := json.Marshal(map[string][2]int64{"remove_frames": {p.DropHead, p.DropTail}})
 	return facts
+}
+
+// listed reports whether the container's tables list every picture.
+func listed(info *media.Info) bool {
+	switch info.Format {
+	case "mp4", "mov", "m4v", "3gp":
+		return true
+	}
+	return false
 }

@@ -23,7 +23,7 @@ func (o Order) ladder(v *media.VideoStream) (*plan, error) {
 	if o.trimmed() || o.Params.Rate().Known() {
 		return nil, errs.New(errs.Internal, "video", "renditions are of the whole source, at its frame rate")
 	}
-	p := &plan{Copyts: true}
+	p := &plan{Copyts: !o.settled()}
 	shared := graph.Chain{In: []string{"0:" + itoa(v.Index)}}
 	all := graph.Graph{shared}
 	chains := make([]encode.Chain, len(o.Ladder))
@@ -85,7 +85,7 @@ func (o Order) rendition(p *plan, v *media.VideoStream, i int, r Rendition, chai
 	}
 	scratch.Args = append(scratch.Args, "-vsync", "passthrough", "-enc_time_base:v", encodeBase(v, o.Part))
 	scratch.Args = append(scratch.Args, one.video(r.Params, v).Args(o.Threads, chain.Width, chain.Tags, chain.HDR, "mp4")...)
-	if shift := source.Shift(o.Info); o.Part == nil && shift != 0 {
+	if shift := source.Shift(o.Info); o.Part == nil && p.Copyts && shift != 0 {
 		scratch.Args = append(scratch.Args, "-output_ts_offset", float(shift))
 	}
 	scratch.Args = append(scratch.Args, "-f", "mp4", "-max_muxing_queue_size", "4096")

@@ -3,6 +3,7 @@
 package render
 
 import (
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -105,7 +106,7 @@ func (o Order) plan() (*plan, error) {
 	if err := o.copyable(); err != nil {
 		return nil, err
 	}
-	p := &plan{Copyts: !o.trimmed(), Output: "video." + o.Params.Format}
+	p := &plan{Copyts: !o.trimmed() && !o.settled(), Output: "video." + o.Params.Format}
 	text, err := o.graph(p, chain, v)
 	if err != nil {
 		return nil, err
@@ -134,10 +135,25 @@ func (o Order) video(p *encode.Params, v *media.VideoStream) encode.Video {
 	switch {
 	case o.Part != nil:
 		e.KeyFrom = v.TimeBase.Seconds(o.Part.Start - o.first(v))
+		e.KeyAt = o.keyAt(p, e.Distance(), e.KeyFrom)
 	case !o.trimmed() && v.TimeBase.Known():
-		e.KeyFrom = -v.TimeBase.Seconds(o.first(v))
+		e.KeyFrom = o.origin() - v.TimeBase.Seconds(o.first(v))
 	}
 	return e
+}
+
+// keyAt is the first frame of a slice that would be a keyframe in the whole, at
+// so many frames from one to the next: the seconds about a keyframe are the best
+// ones, so a slice has its best where the whole has it.
+func (o Order) keyAt(p *encode.Params, distance int64, from float64) int64 {
+	first := o.Part.First
+	if rate := p.Rate(); rate.Known() {
+		first = int64(math.Round(from * rate.Float()))
+	}
+	if distance <= 1 || first <= 0 {
+		return 0
+	}
+	return (distance - first%distance) % distance
 }
 
 // encodeBase is the encoder's time base. A filter graph hides the source's
@@ -164,7 +180,21 @@ func (o Order) Clock() float64 {
 	if o.trimmed() {
 		return o.Start
 	}
-	return -max(o.Info.StartTime, 0)
+	return o.origin() - max(o.Info.StartTime, 0)
+}
+
+// settled reports whether FFmpeg puts the source's clock in order: that of a
+// container without a beginning starts anywhere and may jump on its way. Slices
+// are picked by the clock as it is.
+func (o Order) settled() bool { return o.Part == nil && !o.trimmed() && !source.Indexed(o.Info) }
+
+// origin is the second of the source's clock that is zero for filters and
+// encoders of a run that is not trimmed.
+func (o Order) origin() float64 {
+	if o.settled() {
+		return o.Info.StartTime
+	}
+	return 0
 }
 
 // first is the first picture's timestamp as far as it is known.
