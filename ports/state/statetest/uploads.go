@@ -155,6 +155,9 @@ func testUploadTasks(t *testing.T, b *bench) {
 	if err := b.arrive(&u, 4); err != nil {
 		t.Fatal(err)
 	}
+	if v, err := b.View(t.Context(), stored.ID); err != nil || len(v.Uploads) != 1 || v.Uploads[u.ID] == nil || v.Uploads[u.ID].Arrived != 4 {
+		t.Errorf("the view of its task: %+v, %v", v.Uploads, err)
+	}
 	if err := b.EndUpload(t.Context(), u, arrival.Done, ""); err != nil {
 		t.Fatal(err)
 	}

@@ -243,9 +243,7 @@ func (h *Handler) commit(ctx context.Context, store *blob.Store, was state.Uploa
 			u.State = arrival.Done
 		}
 	}
-	if err := h.look(ctx, store, u, pieces); err != nil {
-		return err
-	}
+	h.look(ctx, store, u, pieces)
 	h.parts.Reached("piece stored")
 	err := h.parts.Store.AdvanceUpload(ctx, was, *u, pieces...)
 	if errs.Is(err, errs.Conflict) {
@@ -257,17 +255,19 @@ func (h *Handler) commit(ctx context.Context, store *blob.Store, was state.Uploa
 	return err
 }
 
-// look finds out whether an index lies in front.
-func (h *Handler) look(ctx context.Context, store *blob.Store, u *state.Upload, fresh []media.Piece) error {
+// look finds out whether an index lies in front. If that fails the next piece
+// tells, or the end.
+func (h *Handler) look(ctx context.Context, store *blob.Store, u *state.Upload, fresh []media.Piece) {
 	if u.Index != 0 || u.Concat != "" {
-		return nil
+		return
 	}
 	list, err := h.parts.Store.Pieces(ctx, u.ID)
-	if err != nil {
-		return err
+	if err == nil {
+		u.Index, u.Why, err = front.Look(reading{ctx, store.Pieces(h.parts.Bucket, append(list, fresh...))}, u.Size, u.Arrived)
 	}
-	u.Index, u.Why, err = front.Look(reading{ctx, store.Pieces(h.parts.Bucket, append(list, fresh...))}, u.Size, u.Arrived)
-	return err
+	if err != nil {
+		h.parts.Log.Warn("what has arrived of an upload not looked at", "upload", u.ID, "err", err)
+	}
 }
 
 // reading binds pieces to a context.
