@@ -12,9 +12,13 @@ type Measured struct {
 	// Source holds the presentation times of the source's frames, rising, in
 	// ticks of the promise's time base; not needed where the rate changes.
 	Source []int64
-	// Coded is the result's pictures in decode order; nil where the container
-	// stores no decode times (Matroska).
+	// Coded is the result's pictures in decode order; nil where that is not known.
 	Coded []Sample
+	// Inferred says that the container stores the order, but no decode times
+	// (Matroska): those of Coded follow from presentation. Waits is by how many
+	// places the latest picture is decoded behind its turn to be shown.
+	Inferred bool
+	Waits    int
 	// Seams describe the result at each of the promise's joints.
 	Seams []Seam
 	// Sound is what comparing sound told; empty = not compared.

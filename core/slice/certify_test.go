@@ -43,6 +43,8 @@ func TestCertificateFindsEachFault(t *testing.T) {
 			[]string{"streams", "frame_count", "first_pts", "last_pts", "frame_times", "duration", "audio_offset", "color_tags"}},
 		{"source unknown", func(_ *slice.Promise, m *slice.Measured, _ *media.VideoStream) { m.Source = nil }, []string{"frame_times"}},
 		{"equal decode times", func(_ *slice.Promise, m *slice.Measured, _ *media.VideoStream) { m.Coded[9].DTS = m.Coded[8].DTS }, []string{"dts_rising"}},
+		{"decoded out of turn", func(_ *slice.Promise, m *slice.Measured, _ *media.VideoStream) { m.Inferred, m.Waits = true, 17 }, []string{"dts_rising"}},
+		{"reordered as codecs do", func(_ *slice.Promise, m *slice.Measured, _ *media.VideoStream) { m.Inferred, m.Waits = true, 4 }, nil},
 		{"everything late", func(_ *slice.Promise, _ *slice.Measured, v *media.VideoStream) {
 			for i := range v.FrameList {
 				v.FrameList[i].PTS += 30

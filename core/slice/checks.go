@@ -69,11 +69,22 @@ func (j *judge) at(name string, want float64, frame int) Check {
 	return within(name, want, j.got[frame], j.within)
 }
 
+// mostReordered is how many pictures a decoder may hold back to reorder them
+// (H.264 max_num_reorder_frames; other codecs have less).
+const mostReordered = 16
+
 func (j *judge) dtsRising() Check {
 	k := Check{Name: "dts_rising", OK: true, Want: "rising", Got: "rising"}
 	if j.m.Coded == nil {
-		k.Got, k.Detail = "not stored", "the container keeps no decode times"
+		k.Got, k.Detail = "not known", "the order of decoding was not read"
 		return k
+	}
+	if j.m.Inferred {
+		k.Detail = fmt.Sprintf("inferred from the order: the container keeps no decode times; pictures wait for %d others at most", j.m.Waits)
+		if j.m.Waits > mostReordered {
+			k.OK, k.Got = false, fmt.Sprintf("a picture is decoded %d places behind its turn", j.m.Waits)
+			return k
+		}
 	}
 	for i := 1; i < len(j.m.Coded); i++ {
 		if j.m.Coded[i].DTS <= j.m.Coded[i-1].DTS {
@@ -299,10 +310,30 @@ func (j *judge) order() Check {
 	return k
 }
 
-// vbv fills a decoder's buffer at MaxRate and takes every picture out at its
-// decode time (ITU-T H.264 C.1.2). Each slice's encoder assumed a buffer nine
-// tenths full at its start, x264's and x265's default; over a joint that need
-// not be so.
+// BufferStart is how much of the decoder's buffer is full when a stream's first
+// picture is taken out of it: x264's and x265's default.
+const BufferStart = 0.9
+
+// Drain fills a decoder's buffer of size bits at rate bit/s, and takes every
+// picture out at its decode time (ITU-T H.264 C.1.2). fill is what it holds
+// before the first. least is the lowest level, below zero for pictures that had
+// not all arrived, and end the level when the next picture would be taken.
+func Drain(pictures []Sample, tick, fill float64, rate, size int64) (least, end float64, under int) {
+	least = float64(size)
+	for _, s := range pictures {
+		fill -= float64(s.Size) * 8
+		least = min(least, fill)
+		if fill < 0 {
+			under++
+		}
+		fill = min(fill+tick*float64(s.Dur)*float64(rate), float64(size))
+	}
+	return least, fill, under
+}
+
+// vbv models the decoder's buffer over the whole stream. Each slice's encoder
+// knows only its own pictures; what the one before leaves in the buffer is
+// beyond it.
 func (j *judge) vbv() Check {
 	k := Check{Name: "vbv", OK: true, Want: "no underflow", Got: "no underflow"}
 	if j.p.MaxRate <= 0 || j.p.BufSize <= 0 {
@@ -310,26 +341,21 @@ func (j *judge) vbv() Check {
 		return k
 	}
 	if j.m.Coded == nil {
-		k.Got, k.Detail = "not known", "the container keeps no decode times"
+		k.Got, k.Detail = "not known", "the order of decoding was not read"
 		return k
 	}
 	size := float64(j.p.BufSize)
-	fill, least, under := 0.9*size, size, 0
-	for _, s := range j.m.Coded {
-		fill -= float64(s.Size) * 8
-		least = min(least, fill)
-		if fill < 0 {
-			under++
-		}
-		fill = min(fill+j.v.TimeBase.Seconds(s.Dur)*float64(j.p.MaxRate), size)
-	}
+	least, _, under := Drain(j.m.Coded, j.v.TimeBase.Float(), BufferStart*size, j.p.MaxRate, j.p.BufSize)
 	k.Detail = fmt.Sprintf("fullest demand leaves %.1f %% of the buffer", 100*least/size)
 	// Encoders themselves miss by a little; a joint that drains it misses by much.
-	if least < -0.05*size {
+	if least < -BufferSlack*size {
 		k.OK, k.Got = false, fmt.Sprintf("%d underflow(s)", under)
 	}
 	return k
 }
+
+// BufferSlack is the part of the buffer by which encoders may miss.
+const BufferSlack = 0.05
 
 func compare[T comparable](name string, want, got T) Check {
 	return Check{Name: name, OK: want == got, Want: fmt.Sprint(want), Got: fmt.Sprint(got)}

@@ -11,8 +11,10 @@ import (
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/slice"
+	"github.com/mediafn/mediafn/functions/internal/coded"
 	"github.com/mediafn/mediafn/functions/internal/source"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
+	"github.com/mediafn/mediafn/tools/sniff"
 )
 
 // certify.go: assemble.certify compares a merged file with what was promised.
@@ -127,7 +129,7 @@ func (tr trial) compare(ctx fn.Context, p *certifyParams, m *slice.Measured) err
 	}
 	if p.Sound {
 		g.Go(func() (err error) {
-			m.Sound, err = tr.compareSound(ctx, len(m.Result.Audio))
+			m.Sound, err = tr.compareSound(ctx, m.Result.Audio)
 			return undecodable(err)
 		})
 	}
@@ -171,11 +173,16 @@ func (tr trial) measure(ctx fn.Context) (*slice.Measured, error) {
 	m := &slice.Measured{Result: info}
 	var config []byte
 	if in.Demuxer == "mov" {
-		t, err := readTables(in.Data, in.Size)
+		t, err := coded.MP4(in.Data, in.Size)
 		if err != nil {
 			return nil, errs.Wrap("result", err)
 		}
 		m.Coded, config = t.Coded, t.Config
+	} else if format, ok := sniff.FormatByName(in.Format); ok && in.Demuxer == "matroska" {
+		if m.Coded, m.Waits, err = coded.Matroska(ctx, in.Data, in.Size, format, v.Index); err != nil {
+			return nil, errs.Wrap("result", err)
+		}
+		m.Inferred = true
 	}
 	if m.Seams, err = seams(in.Data, in.Size, v, config, p.Joints); err != nil {
 		return nil, errs.Wrap("result", err)

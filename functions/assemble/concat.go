@@ -9,6 +9,7 @@ import (
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/functions/internal/coded"
 	"github.com/mediafn/mediafn/functions/internal/source"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 )
@@ -119,7 +120,7 @@ func joinable(in *fn.Input, info *media.Info) ([]byte, error) {
 	case info.Fragment != nil && *info.Fragment || in.Demuxer != "mov":
 		return nil, nil
 	}
-	t, err := readTables(in.Data, in.Size)
+	t, err := coded.MP4(in.Data, in.Size)
 	return t.Config, err
 }
 

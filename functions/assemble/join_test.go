@@ -10,6 +10,7 @@ import (
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/functions/internal/coded"
 	"github.com/mediafn/mediafn/functions/internal/source"
 )
 
@@ -150,7 +151,7 @@ func FuzzTables(f *testing.F) {
 	f.Add([]byte(trak("")))
 	f.Add([]byte(trak("\x00\x00\x00\x18stsd\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x08avc1\x00\x00\x00\x18stts\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x00\x14stsz\x00\x00\x00\x00\x00\x00\x00\x09\x00\x00\x00\x02")))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		tab, err := readTables(bytes.NewReader(b), int64(len(b)))
+		tab, err := coded.MP4(bytes.NewReader(b), int64(len(b)))
 		if err != nil && !errs.Is(err, errs.Invalid) && !errs.Is(err, errs.TooLarge) && err != io.EOF {
 			t.Fatal(err)
 		}

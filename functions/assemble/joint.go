@@ -58,7 +58,7 @@ func seams(r io.ReaderAt, size int64, v *media.VideoStream, config []byte, joint
 
 func read(r io.ReaderAt, size, off int64) ([]byte, error) {
 	if off < 0 || off >= size {
-		return nil, corrupt("a keyframe lies at %d of %d", off, size)
+		return nil, errs.New(errs.Invalid, "assemble", "a keyframe lies at %d of %d", off, size)
 	}
 	b := make([]byte, min(headSize, size-off))
 	n, err := r.ReadAt(b, off)

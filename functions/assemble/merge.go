@@ -14,6 +14,7 @@ import (
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/slice"
+	"github.com/mediafn/mediafn/functions/internal/coded"
 	"github.com/mediafn/mediafn/functions/internal/source"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 )
@@ -237,9 +238,9 @@ func sameSets(ctx fn.Context, ff *ffmpeg.Tool, slices []*fn.Input) (equal bool, 
 	if v := info.MainVideo(); v != nil {
 		rotation = v.Rotation
 	}
-	var first tables
+	var first coded.Tables
 	for i, in := range slices {
-		t, err := readTables(in.Data, in.Size)
+		t, err := coded.MP4(in.Data, in.Size)
 		if err != nil {
 			return false, 0, errs.Wrap("slice "+strconv.Itoa(i), err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/slice"
+	"github.com/mediafn/mediafn/functions/internal/coded"
 	"github.com/mediafn/mediafn/functions/internal/encode"
 	"github.com/mediafn/mediafn/functions/internal/source"
 	"github.com/mediafn/mediafn/tools/container"
@@ -202,8 +203,8 @@ func (p *packets) line(line string) {
 		p.err = errs.New(errs.Invalid, "remux", "a frame of the source bears no time")
 		return
 	}
-	if len(p.pts) >= maxSamples {
-		p.err = errs.New(errs.TooLarge, "remux", "more than %d frames", maxSamples)
+	if len(p.pts) >= coded.MaxSamples {
+		p.err = errs.New(errs.TooLarge, "remux", "more than %d frames", coded.MaxSamples)
 		return
 	}
 	p.pts = append(p.pts, pts)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/slice"
 	"github.com/mediafn/mediafn/functions/internal/source"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
@@ -26,17 +27,23 @@ const (
 
 // compareSound measures the lag of the result's sound near the start, in the
 // middle and near the end.
-func (tr trial) compareSound(ctx fn.Context, tracks int) (all []slice.Shift, err error) {
+func (tr trial) compareSound(ctx fn.Context, tracks []media.AudioStream) (all []slice.Shift, err error) {
 	p := tr.promise
 	first := p.TimeBase.Seconds(p.FirstPTS)
-	for t := range min(tracks, len(p.Sound), earTracks) {
+	for t := range min(len(tracks), len(p.Sound), earTracks) {
 		length := p.Sound[t].Duration
-		if length < earLength {
+		if length <= 0 || length < earLength && tracks[t].Codec == "opus" {
+			// Opus begins with samples that are dropped, by times that Matroska rounds to
+			// a millisecond: only further in do two containers agree to less than that.
 			continue
 		}
-		var at []float64
-		for _, part := range []float64{0.03, 0.5, 0.97} {
-			at = append(at, first+p.Sound[t].Offset+part*(length-earLength))
+		begin := first + p.Sound[t].Offset
+		at := []float64{begin} // short sound is compared as a whole
+		if length >= earLength {
+			at = nil
+			for _, part := range []float64{0.03, 0.5, 0.97} {
+				at = append(at, begin+part*(length-earLength))
+			}
 		}
 		var want, got [][]float64
 		if err := beside(ctx, func(ctx fn.Context) (err error) {

@@ -79,6 +79,28 @@ func Read(ctx context.Context, src io.ReaderAt, size int64, format sniff.Format,
 	return info, errs.Wrap(op, err)
 }
 
+// Coded is a coded picture or packet.
+type Coded struct {
+	PTS  int64
+	Size int
+}
+
+// Decoded lists one stream of a Matroska or WebM file in the order of decoding,
+// which is that of the file, and the time base its times count in. Errors are
+// those of FrameTimes.
+func Decoded(ctx context.Context, src io.ReaderAt, size int64, format sniff.Format, track int) ([]Coded, media.Rational, error) {
+	if format.Demuxer != "matroska" {
+		return nil, media.Rational{}, errs.New(errs.Unsupported, op, "the order of %s is not read here", format.Name)
+	}
+	l := Limits{}.orDefault(size)
+	samples, tb, err := matroska.Coded(ctx, src, size, track, matroska.Options{MaxTable: l.Table, MaxSamples: l.Samples, MaxRead: l.Read})
+	all := make([]Coded, 0, len(samples))
+	for _, s := range samples {
+		all = append(all, Coded{PTS: s.PTS, Size: int(s.Size)})
+	}
+	return all, tb, errs.Wrap(op, err)
+}
+
 // FrameTimes lists the presentation times of one stream, sorted, and the time
 // base they count in. track is the stream's Index. Memory is eight bytes a
 // frame beside the tables'. Errors are those of Read, and NotFound for a

@@ -84,23 +84,13 @@ func Read(ctx context.Context, src io.ReaderAt, size int64, opt Options) (*media
 
 // Times lists the presentation times of the stream with the given index.
 func Times(ctx context.Context, src io.ReaderAt, size int64, index int, opt Options) ([]int64, media.Rational, error) {
-	s, err := open(ctx, src, size, opt)
-	if err != nil {
-		return nil, media.Rational{}, err
-	}
-	if index < 0 || index >= len(s.tracks) {
-		return nil, media.Rational{}, errs.New(errs.NotFound, op, "there is no stream %d", index)
-	}
-	s.tracks[index].list = true
-	if err := s.scan(); err != nil {
-		return nil, media.Rational{}, err
-	}
-	pts := make([]int64, 0, len(s.tracks[index].samples))
-	for _, x := range s.tracks[index].samples {
+	samples, tb, err := Coded(ctx, src, size, index, opt)
+	pts := make([]int64, 0, len(samples))
+	for _, x := range samples {
 		pts = append(pts, x.PTS)
 	}
 	slices.Sort(pts)
-	return pts, s.timebase(), nil
+	return pts, tb, err
 }
 
 func (s *segment) timebase() media.Rational {
@@ -428,4 +418,21 @@ func (s *segment) collect(b block) error {
 		t.samples = append(t.samples, timeline.Sample{PTS: at, Dur: dur, Offset: b.at, Size: int32(min(b.size/int64(b.frames), math.MaxInt32)), Key: b.key})
 	}
 	return nil
+}
+
+// Coded lists times and sizes of the stream with the given index in the order
+// of the file, which is that of decoding.
+func Coded(ctx context.Context, src io.ReaderAt, size int64, index int, opt Options) ([]timeline.Sample, media.Rational, error) {
+	s, err := open(ctx, src, size, opt)
+	if err != nil {
+		return nil, media.Rational{}, err
+	}
+	if index < 0 || index >= len(s.tracks) {
+		return nil, media.Rational{}, errs.New(errs.NotFound, op, "there is no stream %d", index)
+	}
+	s.tracks[index].list = true
+	if err := s.scan(); err != nil {
+		return nil, media.Rational{}, err
+	}
+	return s.tracks[index].samples, s.timebase(), nil
 }

@@ -1,4 +1,6 @@
-package assemble
+// Package coded reads coded pictures in the order they are decoded in, which
+// media.Info does not keep.
+package coded
 
 import (
 	"bytes"
@@ -9,31 +11,31 @@ import (
 	"github.com/mediafn/mediafn/core/slice"
 )
 
-// tables is what an MP4 file that FFmpeg wrote says of its picture track and
+// Tables is what an MP4 file that FFmpeg wrote says of its picture track and
 // what media.Info does not hold: decode times, and the decoder's
 // configuration as it is (ISO/IEC 14496-12 §8).
-type tables struct {
+type Tables struct {
 	Entry  string // fourcc of the sample entry
 	Config []byte // avcC, hvcC, av1C, vpcC: parameter sets; nil if there is none
 	Coded  []slice.Sample
 }
 
-const (
-	maxMoov    = 256 << 20
-	maxSamples = 8 << 20
-)
+const maxMoov = 256 << 20
 
-// readTables finds the first picture track. A file without one, fragmented or
+// MaxSamples bounds how many pictures are listed.
+const MaxSamples = 8 << 20
+
+// MP4 finds the first picture track. A file without one, fragmented or
 // damaged, is Invalid.
-func readTables(r io.ReaderAt, size int64) (tables, error) {
+func MP4(r io.ReaderAt, size int64) (Tables, error) {
 	moov, err := topBox(r, size, "moov")
 	if err != nil {
-		return tables{}, err
+		return Tables{}, err
 	}
 	for rest := moov; ; {
 		trak, next, ok := box(rest, "trak")
 		if !ok {
-			return tables{}, corrupt("no picture track")
+			return Tables{}, corrupt("no picture track")
 		}
 		rest = next
 		hdlr, _, _ := walk(trak, "mdia", "hdlr")
@@ -42,13 +44,13 @@ func readTables(r io.ReaderAt, size int64) (tables, error) {
 		}
 		stbl, _, ok := walk(trak, "mdia", "minf", "stbl")
 		if !ok {
-			return tables{}, corrupt("no sample table")
+			return Tables{}, corrupt("no sample table")
 		}
 		return sampleTables(stbl)
 	}
 }
 
-func sampleTables(stbl []byte) (t tables, err error) {
+func sampleTables(stbl []byte) (t Tables, err error) {
 	stsd, _, _ := box(stbl, "stsd")
 	if len(stsd) < 16 || binary.BigEndian.Uint32(stsd[4:]) != 1 {
 		return t, corrupt("not exactly one sample entry")
@@ -68,7 +70,7 @@ func sampleTables(stbl []byte) (t tables, err error) {
 	}
 	fixed, count := binary.BigEndian.Uint32(stsz[4:]), int(binary.BigEndian.Uint32(stsz[8:]))
 	stts, stsz = stts[8:], stsz[12:]
-	if count > maxSamples || fixed == 0 && len(stsz) < 4*count {
+	if count > MaxSamples || fixed == 0 && len(stsz) < 4*count {
 		return t, corrupt("%d samples claimed", count)
 	}
 	t.Coded = make([]slice.Sample, 0, count)
@@ -97,7 +99,7 @@ func topBox(r io.ReaderAt, size int64, name string) ([]byte, error) {
 	var head [16]byte
 	for at := int64(0); at+8 <= size; {
 		if _, err := r.ReadAt(head[:min(16, size-at)], at); err != nil && err != io.EOF {
-			return nil, errs.Wrap("assemble", err)
+			return nil, errs.Wrap("coded", err)
 		}
 		n, skip := int64(binary.BigEndian.Uint32(head[:])), int64(8)
 		switch n {
@@ -114,11 +116,11 @@ func topBox(r io.ReaderAt, size int64, name string) ([]byte, error) {
 			continue
 		}
 		if n > maxMoov {
-			return nil, errs.New(errs.TooLarge, "assemble", "%s is %d bytes long", name, n)
+			return nil, errs.New(errs.TooLarge, "coded", "%s is %d bytes long", name, n)
 		}
 		b := make([]byte, n-skip)
 		if _, err := r.ReadAt(b, at+skip); err != nil && err != io.EOF {
-			return nil, errs.Wrap("assemble", err)
+			return nil, errs.Wrap("coded", err)
 		}
 		return b, nil
 	}
@@ -152,5 +154,5 @@ func walk(b []byte, path ...string) (content, rest []byte, ok bool) {
 }
 
 func corrupt(format string, args ...any) error {
-	return errs.New(errs.Invalid, "assemble", "mp4: "+format, args...)
+	return errs.New(errs.Invalid, "coded", "mp4: "+format, args...)
 }
