@@ -19,7 +19,7 @@ type requestFlags struct {
 	Inputs  []string          `name:"input" short:"i" sep:"none" env:"-" placeholder:"IN" help:"Input, in the order of the function's slots; may be repeated."`
 	Outputs []string          `name:"output" short:"o" sep:"none" env:"-" placeholder:"OUT" help:"Where a result goes; may be repeated."`
 	Params  map[string]string `name:"param" short:"p" mapsep:"none" env:"-" placeholder:"NAME=VALUE" help:"Parameter of the function; may be repeated."`
-	Extra   map[string]string `name:"extra" mapsep:"none" env:"-" placeholder:"NAME=VALUE" help:"Option of the platform: slice (auto, force, off), pre_download, deadline, user_data."`
+	Extra   map[string]string `name:"extra" mapsep:"none" env:"-" placeholder:"NAME=VALUE" help:"Option of the platform: slice (auto, force, off), joint_quality, pre_download, deadline, user_data."`
 }
 
 // offer is what this build has to offer.
@@ -104,6 +104,12 @@ func extra(texts map[string]string, now time.Time) (task.Extra, error) {
 				return x, errs.InField("extra.slice", "must be auto, force or off, not %q", text)
 			}
 			x.Slice = text
+		case "joint_quality":
+			b, err := strconv.ParseBool(text)
+			if err != nil {
+				return x, errs.InField("extra.joint_quality", "must be true or false, not %q", text)
+			}
+			x.JointQuality = b
 		case "pre_download":
 			b, err := strconv.ParseBool(text)
 			if err != nil {
@@ -123,7 +129,7 @@ func extra(texts map[string]string, now time.Time) (task.Extra, error) {
 			}
 			x.UserData = raw
 		default:
-			return x, errs.InField("extra."+name, "unknown option; known are slice, pre_download, deadline, user_data")
+			return x, errs.InField("extra."+name, "unknown option; known are slice, joint_quality, pre_download, deadline, user_data")
 		}
 	}
 	return x, nil

@@ -187,6 +187,9 @@ type Assembly struct {
 	// Filled says that the sound begins with the first picture and ends with the
 	// last, silence where the source has none.
 	Filled bool `json:"filled,omitempty"`
+	// RatePolicy is why the pictures get another rate control than asked; nil =
+	// they get what was asked.
+	RatePolicy *RatePolicy `json:"rate_policy,omitempty"`
 	// DropTags and DropSubtitles leave out of the merged file what would be
 	// taken over from the source: titles, dates and chapters; subtitle tracks
 	// and their fonts.
@@ -195,6 +198,13 @@ type Assembly struct {
 	// MaxRate (bit/s) and BufSize (bit) of the encoder's VBV, if one was asked for.
 	MaxRate int64 `json:"max_rate,omitempty"`
 	BufSize int64 `json:"buf_size,omitempty"`
+}
+
+// RatePolicy says that another rate control than the parameters' own was
+// chosen for a source, and why.
+type RatePolicy struct {
+	Code   string `json:"code"`
+	Reason string `json:"reason"` // one sentence for the caller
 }
 
 // Rendition is one of several files made of the same source, and what it is

@@ -36,10 +36,12 @@ func (r *Request) Uploads() (ids []string) {
 
 // Extra holds the platform's own options.
 type Extra struct {
-	Slice       string          `json:"slice,omitempty"` // auto | force | off
-	PreDownload *bool           `json:"pre_download,omitempty"`
-	Deadline    int64           `json:"deadline,omitempty"` // Unix milliseconds
-	UserData    json.RawMessage `json:"user_data,omitempty"`
+	Slice       string `json:"slice,omitempty"` // auto | force | off
+	PreDownload *bool  `json:"pre_download,omitempty"`
+	// JointQuality has the joints of a sliced run compared with the source.
+	JointQuality bool            `json:"joint_quality,omitempty"`
+	Deadline     int64           `json:"deadline,omitempty"` // Unix milliseconds
+	UserData     json.RawMessage `json:"user_data,omitempty"`
 	// ResultQueue has the result put into the tenant's result queue too.
 	ResultQueue bool `json:"result_queue,omitempty"`
 }

@@ -28,6 +28,7 @@ func Menu(t Tools) *fn.Registry {
 	return fn.NewRegistry(
 		assemble.Certify(t.FFmpeg),
 		assemble.Concat(t.FFmpeg),
+		assemble.Joints(t.FFmpeg),
 		assemble.Merge(t.FFmpeg),
 		assemble.Mux(t.FFmpeg),
 		assemble.Publish(),

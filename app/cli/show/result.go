@@ -11,6 +11,7 @@ import (
 
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/core/errs"
+	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/slice"
 	"github.com/mediafn/mediafn/core/task"
 )
@@ -60,12 +61,14 @@ func Outcome(c *api.Callback) error {
 
 // report of a task, as the platform's own flows give it.
 type taskReport struct {
-	Sliced      *bool              `json:"sliced"`
-	SliceCode   string             `json:"slice_code"`
-	SliceReason string             `json:"slice_reason"`
-	Prediction  *slice.Prediction  `json:"prediction"`
-	Certificate *slice.Certificate `json:"certificate"`
-	Facts       json.RawMessage    `json:"facts"`
+	Sliced       *bool               `json:"sliced"`
+	SliceCode    string              `json:"slice_code"`
+	SliceReason  string              `json:"slice_reason"`
+	Prediction   *slice.Prediction   `json:"prediction"`
+	RatePolicy   *fn.RatePolicy      `json:"rate_policy"`
+	Certificate  *slice.Certificate  `json:"certificate"`
+	JointQuality *slice.JointQuality `json:"joint_quality"`
+	Facts        json.RawMessage     `json:"facts"`
 }
 
 // Facts are what a function found out, if the result holds facts.
@@ -114,8 +117,14 @@ func Result(w io.Writer, c *api.Callback, paths []string) {
 			fmt.Fprintf(tw, "\t%.2f s\tin %d slices, cpu %.2f s; both on %d cores\n", p.SlicedSeconds, p.Slices, p.SlicedCost, p.Workers)
 		}
 	}
+	if r.RatePolicy != nil {
+		fmt.Fprintf(tw, "rate policy\t%s\t%s\n", r.RatePolicy.Code, r.RatePolicy.Reason)
+	}
 	if r.Certificate != nil {
 		certificate(tw, r.Certificate)
+	}
+	if r.JointQuality != nil {
+		joints(tw, r.JointQuality)
 	}
 	if c.Figures != nil {
 		figures(tw, c.Figures)
@@ -139,6 +148,19 @@ func certificate(w io.Writer, c *slice.Certificate) {
 		}
 		fmt.Fprintf(w, "  %s\t%s\t%s\n", k.Name, ok, strings.TrimSuffix(text+"; "+k.Detail, "; "))
 	}
+}
+
+func joints(w io.Writer, q *slice.JointQuality) {
+	if q.OK == nil || q.Worst == nil {
+		fmt.Fprintf(w, "joints\tnot compared\t%s\n", q.Reason)
+		return
+	}
+	verdict := "ok"
+	if !*q.OK {
+		verdict = "they show"
+	}
+	fmt.Fprintf(w, "joints\t%s\t%d of %d; SSIM %+.4f against beside them in the mean, %+.4f at %.2f s\n",
+		verdict, q.Compared, q.Joints, q.Mean, q.Worst.Difference, q.Worst.Time)
 }
 
 func figures(w io.Writer, f *task.Figures) {
