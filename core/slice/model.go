@@ -88,6 +88,9 @@ func (r *Request) whole() Prediction {
 	p := Prediction{Workers: max(r.Workers, 1)}
 	v := r.Source.MainVideo()
 	pictures := r.frameCost() * float64(v.Frames)
+	if r.Assembly.Reduce { // which one call does by itself too
+		pictures *= 1 + analyseShare
+	}
 	threads := float64(min(max(r.Price.Cores, 1), p.Workers))
 	serial := min(r.Price.Serial, pictures)
 	if threads > 1 {

@@ -18,12 +18,13 @@ import (
 func declare(name, summary, doc string, mode fn.Mode) fn.Spec {
 	return fn.Spec{
 		Name: name, Version: "1", Summary: summary,
-		Doc:     doc + " Then the video is encoded as video.transcode does it, with the same parameters.",
-		Inputs:  []fn.Slot{{Name: "source", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "the video"}},
-		Outputs: []fn.Slot{{Name: "video", Kinds: []media.Kind{media.Video, media.Audio}, Min: 1, Max: 1, Help: "the mended video; of a sound slice its sound"}},
-		Purity:  fn.Equivalent,
-		Slicing: fn.Slicing{Mode: mode},
-		Timeout: fn.Timeout{Base: 2 * time.Minute, Factor: 10},
+		Doc:      doc + " Then the video is encoded as video.transcode does it, with the same parameters.",
+		Inputs:   []fn.Slot{{Name: "source", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "the video"}},
+		Outputs:  []fn.Slot{{Name: "video", Kinds: []media.Kind{media.Video, media.Audio}, Min: 1, Max: 1, Help: "the mended video; of a sound slice its sound"}},
+		Internal: render.Internal(),
+		Purity:   fn.Equivalent,
+		Slicing:  fn.Slicing{Mode: mode},
+		Timeout:  fn.Timeout{Base: 2 * time.Minute, Factor: 10},
 	}
 }
 

@@ -2,6 +2,7 @@ package video
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 
@@ -81,8 +82,22 @@ func sliced(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, paths ..
 	}
 	call := &fn.Call{Trace: "test", Dir: t.TempDir(), Threads: 2, Params: json.RawMessage(`{}`)}
 	from := append([]string{entered}, paths[1:]...)
+	// Files of a function's own, from one pass to the next.
+	var analyses, reduced []fn.Input
+	for i := range plan.Analyses {
+		analyses = append(analyses, own(t, "analyses", pass(t, rig, f, params, &plan.Analyses[i], nil, from...)))
+	}
+	if plan.Reduction != nil {
+		reduced = append(reduced, own(t, "reduced", pass(t, rig, f, params, plan.Reduction, analyses, from...)))
+	}
 	for i := range plan.Segments {
-		call.Inputs = append(call.Inputs, open("slices", run(t, rig, f, params, &plan.Segments[i], from...)))
+		more := reduced
+		if plan.Reduced {
+			one := analyses[i]
+			one.Slot = "analysis"
+			more = append(more, one)
+		}
+		call.Inputs = append(call.Inputs, open("slices", pass(t, rig, f, params, &plan.Segments[i], more, from...)))
 	}
 	if plan.Sound != nil {
 		call.Inputs = append(call.Inputs, open("sound", run(t, rig, f, params, plan.Sound, from...)))
@@ -116,10 +131,31 @@ func sliced(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, paths ..
 	return out
 }
 
+// own is a file in an internal slot: nobody recognises it.
+func own(t testing.TB, slot, path string) fn.Input {
+	t.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = file.Close() })
+	st, err := file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fn.Input{Slot: slot, Kind: media.Data, Location: path, Data: file, Size: st.Size()}
+}
+
 // run is one call that must succeed; it returns its file.
 func run(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, part *fn.Part, paths ...string) string {
 	t.Helper()
-	res, err := rig.Run(t, f, params, part, paths...)
+	return pass(t, rig, f, params, part, nil, paths...)
+}
+
+// pass is run with files in internal slots.
+func pass(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, part *fn.Part, more []fn.Input, paths ...string) string {
+	t.Helper()
+	res, err := rig.RunWith(t, f, params, part, more, paths...)
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", params, err, errs.TailOf(err))
 	}

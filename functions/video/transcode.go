@@ -25,12 +25,15 @@ var transcodeSpec = fn.Spec{
 		"HLG keeps its tags; dynamic HDR metadata (Dolby Vision, HDR10+) is not carried over. Deinterlacing makes one frame of two fields. " +
 		"Cover pictures and data tracks are left out; subtitles of pictures are kept in mkv only. " +
 		"Sound is copied where the container takes the source's codec and refused otherwise; start and end cut copied sound at its coded frames. " +
+		"A bitrate is reached within 2 % by two passes (av1: by encoding again), also over slices of h264 and h265; vp9 and av1 are not sliced then. " +
+		"Sources of very low or very high rate get caps unless rate, crf, bitrate or max_bitrate say otherwise. " +
 		"A sliced run always puts the index of mp4 and mov in front.",
-	Inputs:  []fn.Slot{{Name: "source", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "the video"}},
-	Outputs: []fn.Slot{{Name: "video", Kinds: []media.Kind{media.Video, media.Audio}, Min: 1, Max: 1, Help: "the encoded video; of a sound slice its sound"}},
-	Purity:  fn.Equivalent,
-	Slicing: fn.Slicing{Mode: fn.Independent},
-	Timeout: fn.Timeout{Base: 2 * time.Minute, Factor: 10},
+	Inputs:   []fn.Slot{{Name: "source", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "the video"}},
+	Outputs:  []fn.Slot{{Name: "video", Kinds: []media.Kind{media.Video, media.Audio}, Min: 1, Max: 1, Help: "the encoded video; of a sound slice its sound"}},
+	Internal: render.Internal(),
+	Purity:   fn.Equivalent,
+	Slicing:  fn.Slicing{Mode: fn.Independent},
+	Timeout:  fn.Timeout{Base: 2 * time.Minute, Factor: 10},
 }
 
 type transcodeParams struct {

@@ -26,10 +26,11 @@ var watermarkSpec = fn.Spec{
 		"Texts are drawn literally; nothing in them is interpreted. Slices are drawn exactly like the whole.",
 	Inputs: []fn.Slot{{Name: "source", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "the video"},
 		{Name: "logo", Kinds: []media.Kind{media.Image}, Min: 0, Max: 1, Help: "png, jpeg, webp, bmp, tiff or gif; transparency is kept"}},
-	Outputs: []fn.Slot{{Name: "video", Kinds: []media.Kind{media.Video, media.Audio}, Min: 1, Max: 1, Help: "the marked video; of a sound slice its sound"}},
-	Purity:  fn.Equivalent,
-	Slicing: fn.Slicing{Mode: fn.Independent},
-	Timeout: fn.Timeout{Base: 2 * time.Minute, Factor: 10},
+	Outputs:  []fn.Slot{{Name: "video", Kinds: []media.Kind{media.Video, media.Audio}, Min: 1, Max: 1, Help: "the marked video; of a sound slice its sound"}},
+	Internal: render.Internal(),
+	Purity:   fn.Equivalent,
+	Slicing:  fn.Slicing{Mode: fn.Independent},
+	Timeout:  fn.Timeout{Base: 2 * time.Minute, Factor: 10},
 }
 
 // place says where and when something is drawn.

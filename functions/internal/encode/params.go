@@ -18,6 +18,7 @@ type Params struct {
 	Bitrate         int64    `json:"bitrate" default:"0" min:"0" max:"800000000" unit:"bit/s" help:"average bit rate in place of crf; 0 = constant quality"`
 	MaxBitrate      int64    `json:"max_bitrate" default:"0" min:"0" max:"800000000" unit:"bit/s" help:"peak rate of the decoder's buffer model; 0 = none"`
 	Buffer          int64    `json:"buffer" default:"0" min:"0" max:"1600000000" unit:"bit" help:"size of that buffer; 0 = two seconds of max_bitrate"`
+	RateControl     string   `json:"rate" default:"auto" enum:"auto,asked" help:"where neither crf, bitrate nor max_bitrate is given: auto caps sources of very low or very high rate, asked takes the codec's default crf for all"`
 	Preset          string   `json:"preset" default:"medium" enum:"ultrafast,superfast,veryfast,faster,fast,medium,slow,slower,veryslow" help:"speed against size, mapped to each encoder's own scale"`
 	Tune            string   `json:"tune" default:"" enum:",film,animation,grain,stillimage,fastdecode,zerolatency,psnr,ssim,screen" help:"what the encoder favours; the choice depends on the codec"`
 	Profile         string   `json:"profile" default:"" enum:",baseline,main,high,main10,high10,high422,high444" help:"codec profile; empty = as needed"`

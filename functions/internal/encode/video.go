@@ -19,6 +19,7 @@ type Video struct {
 	Bitrate    int64    // bit/s, average
 	MaxBitrate int64    // bit/s, of the decoder's buffer model
 	Buffer     int64    // bit, of the same
+	Cap        bool     // MaxBitrate was not asked for: it only keeps the size down
 	Preset     string   // one of Presets
 	Tune       string
 	Profile    string
@@ -28,7 +29,29 @@ type Video struct {
 	KeyFrom    float64 // seconds from the first picture to where the encoder's clock is zero
 	KeyAt      int64   // number of a frame that must be a keyframe, beside the first; 0 = none
 	BFrames    *int    // between two others, at most
+
+	// Pass is which of two passes this is: 1 writes Log in the working folder,
+	// 2 reads it; 0 = there is one.
+	Pass int
+	// Start is the part of the decoder's buffer that is full when the stream starts;
+	// 0 = the encoder's default. Saved is a part of MaxBitrate that is not used.
+	Start, Saved float64
 }
+
+// Log is the file of statistics between two passes, and what FFmpeg's option
+// says to get it. Trees of references lie beside it.
+const (
+	Log       = logPrefix + "-0.log"
+	logPrefix = "rate"
+)
+
+// TwoPass reports whether the bit rate is aimed at in two passes. FFmpeg 5.1
+// has no first pass of SVT-AV1.
+func (v Video) TwoPass() bool { return v.Bitrate > 0 && videoCodecs[v.Codec].passes }
+
+// Shared reports whether slices can share the bits of the whole: whether what
+// first passes say of slices is enough to give each what it would have had.
+func (v Video) Shared() bool { return v.TwoPass() && (v.Codec == "h264" || v.Codec == "h265") }
 
 // Presets are the speeds of every encoder, fastest first, by x264's names.
 var Presets = []string{"ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"}
@@ -45,20 +68,21 @@ type videoCodec struct {
 	pixels     []string // chroma layouts
 	vbv        bool
 	levels     bool
-	bframes    int // most; 0 = not to be set
+	passes     bool // has a first and a second pass
+	bframes    int  // most; 0 = not to be set
 }
 
 var videoCodecs = map[string]videoCodec{
-	"h264": {encoder: "libx264", crf: 23, crfMax: 51, min: 10_000, max: 800_000_000, vbv: true, levels: true, bframes: 16,
+	"h264": {passes: true, encoder: "libx264", crf: 23, crfMax: 51, min: 10_000, max: 800_000_000, vbv: true, levels: true, bframes: 16,
 		tunes:      []string{"film", "animation", "grain", "stillimage", "fastdecode", "zerolatency", "psnr", "ssim"},
 		profiles:   []string{"baseline", "main", "high", "high10", "high422", "high444"},
 		containers: []string{"mp4", "mov", "mkv"}, pixels: []string{"yuv420p", "yuv422p", "yuv444p"}},
-	"h265": {encoder: "libx265", crf: 28, crfMax: 51, min: 10_000, max: 800_000_000, vbv: true, levels: true, bframes: 16,
+	"h265": {passes: true, encoder: "libx265", crf: 28, crfMax: 51, min: 10_000, max: 800_000_000, vbv: true, levels: true, bframes: 16,
 		tunes:    []string{"animation", "grain", "fastdecode", "zerolatency", "psnr", "ssim"},
 		profiles: []string{"main", "main10"}, containers: []string{"mp4", "mov", "mkv"}, pixels: []string{"yuv420p", "yuv422p", "yuv444p"}},
 	"av1": {encoder: "libsvtav1", crf: 35, crfMax: 63, min: 10_000, max: 100_000_000,
 		tunes: []string{"psnr"}, profiles: []string{"main"}, containers: []string{"mp4", "mkv", "webm"}, pixels: []string{"yuv420p"}},
-	"vp9": {encoder: "libvpx-vp9", crf: 31, crfMax: 63, min: 10_000, max: 400_000_000, vbv: true,
+	"vp9": {passes: true, encoder: "libvpx-vp9", crf: 31, crfMax: 63, min: 10_000, max: 400_000_000, vbv: true,
 		tunes: []string{"psnr", "ssim", "film", "screen"}, containers: []string{"mp4", "mkv", "webm"}, pixels: []string{"yuv420p", "yuv422p", "yuv444p"}},
 }
 
@@ -115,6 +139,13 @@ func (v Video) VBV() (rate, buffer int64) {
 	return v.MaxBitrate, v.Buffer
 }
 
+// KeepsBuffer reports whether the stream is promised to hold to that model. One
+// that only caps the rate (see RateFor) is not, nor one of libvpx, where
+// MaxBitrate limits the average.
+func (v Video) KeepsBuffer() bool {
+	return v.MaxBitrate > 0 && !v.Cap && (v.Codec == "h264" || v.Codec == "h265")
+}
+
 // CarriesHDR reports whether the encoder writes static HDR metadata. FFmpeg
 // 5.1 hands it to none by itself; x265 and SVT-AV1 take it as parameters.
 func (v Video) CarriesHDR() bool { return v.Codec == "h265" || v.Codec == "av1" }
@@ -136,10 +167,14 @@ func (v Video) Args(threads, width int, tags media.Color, hdr *media.HDR, contai
 		add("-preset", itoa([]int{12, 11, 10, 9, 8, 7, 5, 4, 3}[step]))
 	case "vp9":
 		deadline := "good"
-		if step < 2 {
+		if step < 2 && v.Pass == 0 { // libvpx has no two passes in real time
 			deadline = "realtime"
 		}
-		add("-deadline", deadline, "-cpu-used", itoa([]int{8, 6, 5, 4, 3, 2, 1, 1, 0}[step]))
+		speed := []int{8, 6, 5, 4, 3, 2, 1, 1, 0}[step]
+		if deadline == "good" {
+			speed = min(speed, 5) // its highest
+		}
+		add("-deadline", deadline, "-cpu-used", itoa(speed))
 	}
 	add(v.rate(c)...)
 	if v.GOP > 0 {
@@ -168,6 +203,9 @@ func (v Video) Args(threads, width int, tags media.Color, hdr *media.HDR, contai
 			add("-level:v", v.Level)
 		}
 		add("-threads:v", itoa(threads), "-forced-idr", "1")
+		if v.Start > 0 {
+			add("-rc_init_occupancy:v", strconv.FormatFloat(v.Start*v.buffer(), 'f', 0, 64))
+		}
 	case "h265":
 		if v.Tune != "" {
 			add("-tune", v.Tune)
@@ -176,6 +214,15 @@ func (v Video) Args(threads, width int, tags media.Color, hdr *media.HDR, contai
 		private = append(private, "log-level=error", "open-gop=0", "pools="+itoa(threads), "frame-threads="+itoa(min(threads, 4)))
 		if v.Level != "" {
 			private = append(private, "level-idc="+v.Level)
+		}
+		if v.Pass > 0 { // FFmpeg's own options do not reach x265
+			private = append(private, "pass="+itoa(v.Pass), "stats="+Log)
+		}
+		if v.Pass == 1 {
+			private = append(private, "slow-firstpass=0")
+		}
+		if v.Start > 0 {
+			private = append(private, "vbv-init="+number(v.Start))
 		}
 		if hdr != nil {
 			private = append(private, "repeat-headers=1")
@@ -210,6 +257,14 @@ func (v Video) Args(threads, width int, tags media.Color, hdr *media.HDR, contai
 			add("-tune-content", v.Tune)
 		}
 	}
+	if v.Pass == 2 && v.Codec == "h264" {
+		// Headers that do not depend on the slice; and a target that is met closely
+		// also by ten seconds.
+		add("-x264-params", "stitchable=1:ratetol=0.2")
+	}
+	if v.Pass > 0 && v.Codec != "h265" {
+		add("-pass:v", itoa(v.Pass), "-passlogfile:v", logPrefix)
+	}
 	return append(args, colorArgs(tags)...)
 }
 
@@ -235,9 +290,19 @@ func (v Video) keyframes() string {
 	return "expr:if(isnan(prev_forced_t),1,gt(" + interval("t") + "," + interval("prev_forced_t") + "))"
 }
 
+func (v Video) buffer() float64 {
+	_, bits := v.VBV()
+	return float64(bits)
+}
+
 // rate is the choice of quality or bit rate.
 func (v Video) rate(c videoCodec) []string {
 	var args []string
+	if v.Pass == 1 && v.Codec != "vp9" {
+		// One quality for all: what it takes in one slice compares with what it takes
+		// in another, and nothing is spent on finding the bit rate.
+		return []string{"-crf", number(c.crf)}
+	}
 	if v.Bitrate > 0 {
 		args = append(args, "-b:v", strconv.FormatInt(v.Bitrate, 10))
 	} else {
@@ -246,11 +311,12 @@ func (v Video) rate(c videoCodec) []string {
 			crf = *v.CRF
 		}
 		args = append(args, "-crf", number(crf))
-		if v.Codec == "vp9" {
-			args = append(args, "-b:v", "0") // otherwise crf is only a limit
+		if v.Codec == "vp9" { // without it, crf is only a limit; with it, the limit of crf
+			args = append(args, "-b:v", strconv.FormatInt(int64(float64(v.MaxBitrate)*(1-v.Saved)), 10))
 		}
 	}
 	if rate, buffer := v.VBV(); rate > 0 {
+		rate = int64(float64(rate) * (1 - v.Saved))
 		args = append(args, "-maxrate:v", strconv.FormatInt(rate, 10), "-bufsize:v", strconv.FormatInt(buffer, 10))
 	}
 	return args

@@ -160,6 +160,12 @@ func (r *Rig) Probe(t testing.TB, path string) (*media.Info, error) {
 // fill the function's slots in order.
 func (r *Rig) Run(t testing.TB, f fn.Function, params string, part *fn.Part, paths ...string) (*fn.Result, error) {
 	t.Helper()
+	return r.RunWith(t, f, params, part, nil, paths...)
+}
+
+// RunWith is Run with more inputs, of internal slots.
+func (r *Rig) RunWith(t testing.TB, f fn.Function, params string, part *fn.Part, more []fn.Input, paths ...string) (*fn.Result, error) {
+	t.Helper()
 	slots, err := f.Spec().Assign(len(paths))
 	if err != nil {
 		return nil, err
@@ -176,6 +182,7 @@ func (r *Rig) Run(t testing.TB, f fn.Function, params string, part *fn.Part, pat
 	if call.Params, err = f.Check(json.RawMessage(params), kinds); err != nil {
 		return nil, err
 	}
+	call.Inputs = append(call.Inputs, more...)
 	return f.Run(t.Context(), call)
 }
 

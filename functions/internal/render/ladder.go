@@ -68,7 +68,7 @@ func (o Order) ladder(v *media.VideoStream) (*plan, error) {
 // source's, so that all files agree in every time.
 func (o Order) rendition(p *plan, v *media.VideoStream, i int, r Rendition, chain encode.Chain) (file, error) {
 	one := o
-	one.Params, one.Ladder = r.Params, nil
+	one.Params, one.Ladder, one.name = r.Params, nil, r.Name
 	scratch := &plan{Copyts: true}
 	scratch.Args = append(scratch.Args, "-map", "[v"+itoa(i)+"]")
 	if o.Part != nil {

@@ -3,6 +3,7 @@
 package render
 
 import (
+	"encoding/json"
 	"math"
 	"path/filepath"
 	"slices"
@@ -58,6 +59,11 @@ type Order struct {
 	Ladder []Rendition
 	// Filled has the sound begin and end with the pictures, filled up with silence.
 	Filled bool
+
+	name  string             // of the rendition this order makes; empty = there is one file
+	saved map[string]float64 // by that name: part of the peak rate that is not used, see within
+	turn  *turn              // which of two passes this is; nil = there is one
+	seen  *media.Info        // what came with the call: the same for the whole and every slice
 }
 
 // plan is a decided order.
@@ -68,7 +74,7 @@ type plan struct {
 	Copyts bool
 	Frames int64 // expected frames; 0 = not known
 	Length float64
-	Output string // file name
+	Output string // file name; empty = only the encoder's statistics are wanted
 	More   []file // made in the same run
 }
 
@@ -124,6 +130,10 @@ func (o Order) plan() (*plan, error) {
 		p.Args = append(p.Args, "-enc_time_base:v", encodeBase(v, o.Part))
 	}
 	p.Args = append(p.Args, o.video(o.Params, v).Args(o.Threads, chain.Width, chain.Tags, chain.HDR, o.container())...)
+	if o.turn.first() {
+		p.Output = ""
+		return p, nil
+	}
 	p.Args = append(p.Args, o.muxer(p)...)
 	return p, nil
 }
@@ -131,13 +141,18 @@ func (o Order) plan() (*plan, error) {
 // video is how p's pictures are encoded here: the encoder's clock begins with a
 // slice, or with what is cut out, otherwise it is the source's.
 func (o Order) video(p *encode.Params, v *media.VideoStream) encode.Video {
-	e := p.Video()
+	e, _ := p.RateFor(o.profile())
 	switch {
 	case o.Part != nil:
 		e.KeyFrom = v.TimeBase.Seconds(o.Part.Start - o.first(v))
 		e.KeyAt = o.keyAt(p, e.Distance(), e.KeyFrom)
 	case !o.trimmed() && v.TimeBase.Known():
 		e.KeyFrom = o.origin() - v.TimeBase.Seconds(o.first(v))
+	}
+	o.turn.apply(&e)
+	if o.buffered(e) {
+		e.MaxBitrate, e.Buffer = e.VBV()
+		e.Start, e.Saved = o.bufferStart(), o.saved[o.name]
 	}
 	return e
 }
@@ -154,6 +169,15 @@ func (o Order) keyAt(p *encode.Params, distance int64, from float64) int64 {
 		return 0
 	}
 	return (distance - first%distance) % distance
+}
+
+// profile is what the choice of rate control rests on. What a run finds out by
+// itself beyond that may differ from slice to slice.
+func (o Order) profile() *media.Info {
+	if o.seen != nil {
+		return o.seen
+	}
+	return o.Info
 }
 
 // encodeBase is the encoder's time base. A filter graph hides the source's
@@ -254,6 +278,10 @@ func (o Order) whole(p *plan, v *media.VideoStream) {
 			p.Args = append(p.Args, "-t", float(*o.End-o.Start))
 		}
 	}
+	if o.turn.first() {
+		p.Args = append(p.Args, "-an", "-sn", "-dn")
+		return
+	}
 	o.soundArgs(p)
 	if o.Params.Subtitles == "keep" {
 		o.subtitles(p)
@@ -302,6 +330,11 @@ func (o Order) Run(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input,
 	if o.Params.AudioCodec == "copy" && in.Data != nil {
 		o.OpusDelay = encode.OpusDelay(in.Data, in.Size)
 	}
+	o.seen = in.Info
+	if o.Part != nil && o.Part.Pass == fn.Reduce {
+		return o.reduce(call)
+	}
+	o.turn = o.turnOf()
 	build := ""
 	if call.Stored != nil {
 		build = ff.Build(ctx)
@@ -314,12 +347,34 @@ func (o Order) Run(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input,
 	if err != nil {
 		return nil, err
 	}
-	res := &fn.Result{Outputs: outs, Facts: removed(o.Part), Usage: fn.Usage{InputDuration: p.Length, OutputDuration: p.Length}}
+	res := &fn.Result{Outputs: outs, Facts: o.told(), Usage: fn.Usage{InputDuration: p.Length, OutputDuration: p.Length}}
 	if !slices.ContainsFunc(outs, func(f fn.Output) bool { return f.Object == nil }) {
 		return res, nil
 	}
 	if err := o.write(call.Dir); err != nil {
 		return nil, err
+	}
+	var stats ffmpeg.Stats
+	if o.aimed() {
+		stats, err = o.aim(ctx, ff, call, in, grants)
+	} else {
+		stats, err = o.within(ctx, ff, call, in, grants)
+	}
+	if err != nil {
+		return nil, err
+	}
+	u := &res.Usage
+	u.CPUSeconds, u.WallSeconds = (stats.User + stats.System).Seconds(), stats.Wall.Seconds()
+	u.MaxMemory, u.BytesOut = stats.MaxRSS, stats.Size
+	return res, nil
+}
+
+// complete runs an order's plan once and holds it to the frames its index
+// promised.
+func (o Order) complete(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input, grants []*fn.Input) (ffmpeg.Stats, error) {
+	p, err := o.plan()
+	if err != nil {
+		return ffmpeg.Stats{}, err
 	}
 	stats, frames, err := o.once(ctx, ff, call, in, p, grants)
 	if err == nil && o.Part != nil && o.Part.Stream == fn.Pictures && frames != p.Frames && p.Seek != nil {
@@ -328,20 +383,20 @@ func (o Order) Run(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input,
 		stats, frames, err = o.once(ctx, ff, call, in, p, grants)
 	}
 	if err != nil {
-		return nil, err
+		return stats, err
 	}
 	if o.Part != nil && o.Part.Stream == fn.Pictures && frames != p.Frames {
-		return nil, errs.New(errs.Invalid, "video", "the range gave %d frames, its index promised %d", frames, p.Frames)
+		return stats, errs.New(errs.Invalid, "video", "the range gave %d frames, its index promised %d", frames, p.Frames)
 	}
-	u := &res.Usage
-	u.CPUSeconds, u.WallSeconds = (stats.User + stats.System).Seconds(), stats.Wall.Seconds()
-	u.MaxMemory, u.BytesOut = stats.MaxRSS, stats.Size
-	return res, nil
+	return stats, nil
 }
 
 // outputs are the files of a plan.
 func (o Order) outputs(p *plan, dir string) (outs []fn.Output) {
 	out := fn.Output{Slot: "video", Kind: media.Video, Mime: o.Params.Mime()}
+	if o.turn.first() {
+		return []fn.Output{packed(dir)}
+	}
 	if o.Part != nil {
 		out.Mime = "video/mp4"
 		if o.Part.Stream == fn.Sound {
@@ -353,6 +408,20 @@ func (o Order) outputs(p *plan, dir string) (outs []fn.Output) {
 		outs = append(outs, out)
 	}
 	return outs
+}
+
+// told are the facts of a run: of a part what was removed again, of one over
+// everything why its rate control is another than asked.
+func (o Order) told() json.RawMessage {
+	if o.Part != nil {
+		return removed(o.Part)
+	}
+	_, policy := o.Params.RateFor(o.profile())
+	if policy == nil {
+		return nil
+	}
+	raw, _ := json.Marshal(map[string]*fn.RatePolicy{"rate_policy": policy}) // two strings: cannot fail
+	return raw
 }
 
 func (o Order) once(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input, p *plan, grants []*fn.Input) (ffmpeg.Stats, int64, error) {
@@ -399,7 +468,11 @@ func (o Order) argv(p *plan, in ffmpeg.Input, dir string) ([]string, error) {
 		args = append(args, open...)
 	}
 	for _, f := range append([]file{{p.Output, p.Args}}, p.More...) {
-		args = append(append(args, f.Args...), "file:"+filepath.Join(dir, f.Name))
+		if args = append(args, f.Args...); f.Name == "" {
+			args = append(args, "-f", "null", "-")
+		} else {
+			args = append(args, "file:"+filepath.Join(dir, f.Name))
+		}
 	}
 	return args, nil
 }
@@ -426,85 +499,15 @@ func Timed(ctx fn.Context, ff *ffmpeg.Tool, in *fn.Input) (*media.Info, error) {
 	return source.Facts(ctx, ff, nil, in, source.Want{Keys: true, Probe: true})
 }
 
-// Argv is the command line behind FFmpeg's global flags that writes into dir.
+// Argv is the command line behind FFmpeg's global flags that writes into dir;
+// of two passes the second, as if each slice had the bits of the mean.
 func (o Order) Argv(in ffmpeg.Input, dir string) ([]string, error) {
+	o.turn = o.turnOf()
 	p, err := o.plan()
 	if err != nil {
 		return nil, err
 	}
 	return o.argv(p, in, dir)
-}
-
-// Assembly is how slices of o become one file.
-func Assembly(p *encode.Params, info *media.Info) fn.Assembly {
-	p.Normalize()
-	a := fn.Assembly{Container: p.Format, Sound: p.AudioCodec != "none", FrameRate: p.Rate(),
-		DropTags: p.Metadata == "strip", DropSubtitles: p.Subtitles != "keep"}
-	a.MaxRate, a.BufSize = p.Video().VBV()
-	if !p.Rate().Known() {
-		a.KeySeconds = p.KeyframeSeconds
-	}
-	if info == nil || info.MainVideo() == nil {
-		return a
-	}
-	a.Sound = a.Sound && info.HasAudio()
-	if a.Sound && soundMuxer(p.AudioCodec, info) == "" {
-		a.Whole = "sound of these codecs is copied only from the whole file"
-	}
-	chain, err := p.Picture().Plan(info.MainVideo(), p.Video())
-	if err != nil {
-		return a // the run says so
-	}
-	shape := media.VideoStream{Width: chain.Width, Height: chain.Height, SAR: chain.SAR}
-	a.Width, a.Height = shape.DisplaySize()
-	tags := chain.Tags
-	a.Color, a.SDR = &tags, chain.SDR
-	return a
-}
-
-// Price is that of an encode. One core decodes and scales about 400 million of
-// the source's pixels a second, which filters do in one thread; docs/benchmarks.md
-// says how that and the encoders' speeds were measured.
-func Price(p *encode.Params, inputs []*media.Info) fn.Price {
-	p.Normalize()
-	price := fn.Price{CPUSeconds: 60, Memory: 1 << 30, Cores: 8, Class: p.Codec + " " + p.Preset}
-	if len(inputs) == 0 || inputs[0] == nil || inputs[0].MainVideo() == nil {
-		return price
-	}
-	info, v := inputs[0], inputs[0].MainVideo()
-	rate := v.AvgRate.Float()
-	if rate <= 0 {
-		rate = 30
-	}
-	pixels := float64(v.Width) * float64(v.Height)
-	out := pixels
-	if c, err := p.Picture().Plan(v, p.Video()); err == nil {
-		out = float64(c.Width) * float64(c.Height)
-	}
-	frames := info.Duration * rate
-	price.Sound, price.Serial = p.Sound().Price(info), frames*pixels/400e6
-	price.CPUSeconds = 0.15 + frames*out/p.Speed() + price.Serial + price.Sound
-	price.Memory = 256<<20 + int64(pixels*60+out*200)
-	return price
-}
-
-// Working is a price with work on the source's pictures beside the encoding; speed
-// is in pixels a second and core. Such filters run on one thread.
-func Working(price fn.Price, inputs []*media.Info, speed float64) fn.Price {
-	if len(inputs) == 0 || inputs[0] == nil || inputs[0].MainVideo() == nil || speed <= 0 {
-		return price
-	}
-	v := inputs[0].MainVideo()
-	rate := v.AvgRate.Float()
-	if rate <= 0 {
-		rate = 30
-	}
-	work := inputs[0].Duration * rate * float64(v.Width) * float64(v.Height) / speed
-	price.Serial += work
-	if price.CPUSeconds += work; work > price.CPUSeconds/2 {
-		price.Cores = 2 // the encoder waits for the filter
-	}
-	return price
 }
 
 func itoa(n int) string      { return strconv.Itoa(n) }

@@ -1,0 +1,152 @@
+package video
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/mediafn/mediafn/functions/internal/fnrig"
+)
+
+// spent is the size of a file's picture track in bits.
+func spent(t testing.TB, path string) float64 {
+	t.Helper()
+	sum := 0.0
+	for _, s := range strings.Fields(fnrig.Shell(t, "ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "packet=size", "-of", "csv=p=0", path)) {
+		n, _ := strconv.ParseFloat(strings.Trim(s, ","), 64)
+		sum += 8 * n
+	}
+	return sum
+}
+
+// similarity is the SSIM of luma against a source, a second each.
+func similarity(t testing.TB, src, path string, rate int) []float64 {
+	t.Helper()
+	log := filepath.Join(t.TempDir(), "ssim.log")
+	fnrig.Shell(t, "ffmpeg", "-v", "error", "-i", path, "-i", src, "-filter_complex",
+		"[0:v]settb=1/25,setpts=N[a];[1:v]settb=1/25,setpts=N[b];[a][b]ssim=stats_file="+log, "-f", "null", "-")
+	raw, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []float64
+	sum, n := 0.0, 0
+	for line := range strings.Lines(string(raw)) {
+		_, rest, _ := strings.Cut(line, "Y:")
+		y, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+		if sum, n = sum+y, n+1; n == rate {
+			all = append(all, sum/float64(n))
+			sum, n = 0, 0
+		}
+	}
+	return all
+}
+
+// changing is a clip whose parts are very different in what they take.
+func changing(t testing.TB) string {
+	const size = "192x108"
+	return fnrig.Shared(t, "changing.mp4", "-f", "lavfi", "-i", "testsrc2=s="+size+":r=25:d=5[a];"+
+		"mandelbrot=s="+size+":r=25:end_scale=0.01,trim=duration=9,setpts=PTS-STARTPTS[b];smptehdbars=s="+size+":r=25:d=2[c];"+
+		"mandelbrot=s="+size+":r=25:start_x=-0.1:start_y=-0.8:end_scale=0.05,noise=alls=3:allf=t,trim=duration=8,setpts=PTS-STARTPTS[d];"+
+		"[a][b][c][d]concat=n=4,format=yuv420p", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "10", "-g", "50")
+}
+
+// TestBitrate: what is asked for is what is spent, sliced or not, and slices get
+// what they would have had in the whole.
+func TestBitrate(t *testing.T) {
+	t.Parallel()
+	rig := fnrig.New(t)
+	f := Transcode(rig.FFmpeg)
+	src := changing(t)
+	const seconds = 24
+	for _, c := range []struct {
+		params string
+		target float64
+		sliced bool
+		within float64 // SSIM of any second
+	}{
+		{`{"bitrate":150000,"preset":"veryfast","format":"mkv"}`, 150000, true, 0.003},
+		// Few bits and fast presets: chance moves more, up and down.
+		{`{"bitrate":120000,"preset":"ultrafast","codec":"h265"}`, 120000, true, 0.012},
+		{`{"bitrate":100000,"preset":"ultrafast","codec":"vp9"}`, 100000, false, 0},
+		{`{"bitrate":100000,"preset":"ultrafast","codec":"av1"}`, 100000, false, 0},
+	} {
+		whole := run(t, rig, f, c.params, nil, src)
+		if off := spent(t, whole)/seconds/c.target - 1; math.Abs(off) > 0.02 {
+			t.Errorf("%s: off by %.1f %%", c.params, 100*off)
+		}
+		plan, _ := planned(t, rig, f, c.params, src)
+		if plan.Sliced != c.sliced || plan.Reduced != c.sliced {
+			t.Errorf("%s: sliced %v, reduced %v: %s", c.params, plan.Sliced, plan.Reduced, plan.Reason)
+		}
+		if !c.sliced || !plan.Sliced {
+			continue
+		}
+		merged := sliced(t, rig, f, c.params, src)
+		if off := spent(t, merged)/seconds/c.target - 1; math.Abs(off) > 0.02 {
+			t.Errorf("%s, sliced: off by %.1f %%", c.params, 100*off)
+		}
+		a, b := similarity(t, src, whole, 25), similarity(t, src, merged, 25)
+		if len(a) != seconds || len(b) != seconds {
+			t.Fatalf("%s: %d and %d seconds", c.params, len(a), len(b))
+		}
+		joint := int(plan.Promise.TimeBase.Seconds(plan.Promise.Joints[0].PTS))
+		mean := 0.0
+		for i := range a {
+			mean += (b[i] - a[i]) / seconds
+			may := c.within
+			if i == joint || i == joint-1 {
+				may = max(may, 0.005)
+			}
+			if b[i] < a[i]-may {
+				t.Errorf("%s: second %d has SSIM %.4f sliced, %.4f whole (joint at %d)", c.params, i, b[i], a[i], joint)
+			}
+		}
+		if mean < -0.002 {
+			t.Errorf("%s: SSIM is %.4f lower in the mean", c.params, -mean)
+		}
+	}
+}
+
+// TestBufferHoldsOverJoints: slices that begin and end on what takes most keep
+// to the decoder's buffer together.
+func TestBufferHoldsOverJoints(t *testing.T) {
+	t.Parallel()
+	rig := fnrig.New(t)
+	f := Transcode(rig.FFmpeg)
+	const size = "192x108"
+	// Calm, then noise around every place where a slice can begin.
+	src := fnrig.Shared(t, "bursts.mp4", "-f", "lavfi", "-i", "testsrc2=s="+size+":r=25:d=16,noise=alls=40:allf=t:enable='lt(mod(t+2,4),3.2)',format=yuv420p",
+		"-c:v", "libx264", "-preset", "ultrafast", "-crf", "14", "-g", "25")
+	for _, params := range []string{
+		`{"crf":16,"max_bitrate":400000,"buffer":400000,"preset":"veryfast"}`,
+		`{"crf":16,"max_bitrate":400000,"buffer":300000,"preset":"ultrafast","codec":"h265"}`,
+		`{"bitrate":300000,"max_bitrate":400000,"buffer":400000,"preset":"veryfast"}`,
+		`{"crf":16,"max_bitrate":400000,"buffer":400000,"preset":"veryfast","format":"mkv"}`,
+	} {
+		sliced(t, rig, f, params, src) // holds the certificate to its checks
+	}
+}
+
+// TestBitrateOutOfReach: what a rate cannot do is no fault: one picture, a
+// still, fewer bits than headers take.
+func TestBitrateOutOfReach(t *testing.T) {
+	t.Parallel()
+	rig := fnrig.New(t)
+	f := Transcode(rig.FFmpeg)
+	one := fnrig.Shared(t, "one.mp4", "-f", "lavfi", "-i", "testsrc2=s=96x64:r=25", "-frames:v", "1", "-pix_fmt", "yuv420p")
+	still := fnrig.Shared(t, "still.mp4", "-f", "lavfi", "-i", "color=gray:s=96x64:r=25:d=2", "-pix_fmt", "yuv420p", "-g", "25")
+	for _, codec := range []string{"h264", "h265", "vp9", "av1"} {
+		for src, bitrate := range map[string]string{one: "100000", still: "2000000"} {
+			if n := len(times(t, "v", run(t, rig, f, `{"codec":"`+codec+`","preset":"ultrafast","bitrate":`+bitrate+`}`, nil, src))); n != 1 && n != 50 {
+				t.Errorf("%s: %d pictures", codec, n)
+			}
+		}
+	}
+	for _, codec := range []string{"h264", "h265"} {
+		run(t, rig, f, `{"codec":"`+codec+`","preset":"ultrafast","bitrate":10000}`, nil, changing(t))
+	}
+}
