@@ -11,15 +11,16 @@ import (
 // were measured on one machine with two cores; docs/benchmarks.md says how.
 // Seconds of a tool are CPU seconds, which are wall seconds on a core of its own.
 const (
-	// sliceStart is what any run costs beside its frames: a sandboxed process,
-	// the container's tables, the encoder's own tables and buffers.
-	sliceStart = 0.15
+	// startBase and startPixel are what any run costs beside its frames: a sandboxed
+	// process and the container's tables; opening decoder and encoder, filters and
+	// buffers, for each pixel of a source's picture.
+	startBase, startPixel = 0.08, 1e-7
 	// leadShare is the share of decoding in the price of a frame. It prices
 	// frames that are decoded only to get to the first wanted one.
 	leadShare = 0.15
 	// threadPixel is what each pixel of the source costs more where several threads
 	// hand pictures to each other.
-	threadPixel = 1.5e-9
+	threadPixel = 4e-10
 	// prepareTime is from the request to the first slice's start: a look at the
 	// tables, the plan, the commits of both.
 	prepareTime = 0.03
@@ -30,17 +31,17 @@ const (
 	// mergeStart, mergeSecond and mergeByte are what a merge takes: its start, each
 	// second of media (packets are read and written one by one), and each byte,
 	// which is read once and written twice, since the index goes to the front.
-	mergeStart, mergeSecond, mergeByte = 0.12, 0.001, 1 / 300e6
+	mergeStart, mergeSecond, mergeByte = 0.1, 0.0004, 1 / 700e6
 	// certifyStart is what a certificate takes beside pictures: tables of result
 	// and source, three stretches of sound of each, decoders' starts.
 	// certifyLook and certifyPixel are what each picture takes that is looked up by
 	// a seek, in the source and in the result, and each of its pixels; certifyMost
 	// slices are looked at. Source and result are looked at side by side, so that
 	// with two cores the wall takes certifySide of all that.
-	certifyStart, certifyLook, certifyPixel, certifyMost, certifySide = 0.35, 0.023, 4e-8, 12, 0.6
+	certifyStart, certifyLook, certifyPixel, certifyMost, certifySide = 0.35, 0.02, 7e-8, 12, 0.6
 	// worth is how many times its start a slice must cost. Shorter ones would
 	// spend more than a tenth on starting.
-	worth = 10 * sliceStart
+	worth = 10
 	// lossMost is the most a slice may cost, in CPU seconds: it is lost when one
 	// fails.
 	lossMost = 1800
@@ -72,6 +73,12 @@ func Curve(r Request, workers []int) []Prediction {
 	return curve
 }
 
+// start is what any run costs beside its frames.
+func (r *Request) start() float64 {
+	v := r.Source.MainVideo()
+	return startBase + startPixel*float64(max(v.Width, 0))*float64(max(v.Height, 0))
+}
+
 // frameCost is the CPU time of one frame of the whole.
 func (r *Request) frameCost() float64 {
 	v := r.Source.MainVideo()
@@ -79,7 +86,7 @@ func (r *Request) frameCost() float64 {
 	if cpu <= 0 {
 		cpu = span(v)
 	}
-	return max(cpu-r.Price.Sound-sliceStart, 0) / float64(max(v.Frames, 1))
+	return max(cpu-r.Price.Sound-r.start(), 0) / float64(max(v.Frames, 1))
 }
 
 // whole predicts one run with as many threads as the function can keep busy.
@@ -96,8 +103,8 @@ func (r *Request) whole() Prediction {
 	if threads > 1 {
 		pictures += threadPixel * float64(max(v.Width, 0)) * float64(max(v.Height, 0)) * float64(v.Frames)
 	}
-	p.WholeCost = sliceStart + pictures + r.Price.Sound
-	p.WholeSeconds = prepareTime + sliceStart + serial + (pictures-serial+r.Price.Sound)/threads + hopTime
+	p.WholeCost = r.start() + pictures + r.Price.Sound
+	p.WholeSeconds = prepareTime + r.start() + serial + (pictures-serial+r.Price.Sound)/threads + hopTime
 	return p
 }
 
@@ -107,12 +114,12 @@ func (r *Request) predict(c *cutter, parts []fn.Part) Prediction {
 	p := r.whole()
 	p.Slices = len(parts)
 	frame, first := r.frameCost(), int64(0)
-	price := sliceStart + frame*float64(c.v.Frames) + r.Price.Sound
+	price := r.start() + frame*float64(c.v.Frames) + r.Price.Sound
 	costs := make([]float64, len(parts), len(parts)+1)
 	for i := range parts {
 		part := &parts[i]
 		skipped := first - part.DropHead - c.keyAt(first-part.DropHead).Frame
-		costs[i] = sliceStart + frame*(float64(part.DropHead+part.Frames+part.DropTail)+leadShare*float64(skipped))
+		costs[i] = r.start() + frame*(float64(part.DropHead+part.Frames+part.DropTail)+leadShare*float64(skipped))
 		part.Share = costs[i] / price
 		p.SlicedCost += costs[i]
 		first += part.Frames
@@ -124,12 +131,12 @@ func (r *Request) predict(c *cutter, parts []fn.Part) Prediction {
 			looks[i] *= analyseShare
 			p.SlicedCost += looks[i]
 		}
-		reduction := sliceStart + reduceShare*p.WholeCost
+		reduction := r.start() + reduceShare*p.WholeCost
 		p.SlicedSeconds += makespan(looks, p.Workers) + reduction + 2*hopTime
 		p.SlicedCost += reduction
 	}
 	if r.Price.Sound > 0 { // beside the slices
-		costs = append(costs, sliceStart+r.Price.Sound)
+		costs = append(costs, r.start()+r.Price.Sound)
 		p.SlicedCost += costs[len(parts)]
 	}
 	merge, certify := r.join(len(parts))
@@ -186,7 +193,7 @@ func (r *Request) bounds(length float64) (least, most float64) {
 	second := r.frameCost() * float64(r.Source.MainVideo().Frames) / max(length, 1e-9)
 	least, most = absoluteMin, longest
 	if second > 0 && !math.IsInf(second, 0) {
-		least = min(max(least, worth/second), max(length/3, absoluteMin)) // two must fit, not only at the middle
+		least = min(max(least, worth*r.start()/second), max(length/2, absoluteMin))
 		most = max(min(most, lossMost/second), goodMin)
 	}
 	return least, max(most, least)

@@ -48,6 +48,9 @@ func (r *Request) wanted(length float64) wish {
 		each = over
 	}
 	w.Count = min(max(min(each*workers, MaxParts), 2), most)
+	if even := 0.6 * length / float64(max(w.Count, 1)); w.Min > absoluteMin && even < w.Min {
+		w.Min = max(even, absoluteMin) // it has said how many; keyframes do not lie evenly
+	}
 	return w
 }
 

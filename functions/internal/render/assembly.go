@@ -43,8 +43,8 @@ func Assembly(p *encode.Params, info *media.Info) fn.Assembly {
 }
 
 // Price is that of an encode. One core decodes and scales about 400 million of
-// the source's pixels a second, which filters do in one thread; docs/benchmarks.md
-// says how that and the encoders' speeds were measured.
+// the source's pixels a second; the part of that which one thread does, whatever
+// their number, passes 700 million (docs/benchmarks.md).
 func Price(p *encode.Params, inputs []*media.Info) fn.Price {
 	p.Normalize()
 	price := fn.Price{CPUSeconds: 60, Memory: 1 << 30, Cores: 8, Class: class(p)}
@@ -62,8 +62,8 @@ func Price(p *encode.Params, inputs []*media.Info) fn.Price {
 		out = float64(c.Width) * float64(c.Height)
 	}
 	frames := info.Duration * rate
-	price.Sound, price.Serial = p.Sound().Price(info), frames*pixels/400e6
-	price.CPUSeconds = 0.15 + frames*out/p.Speed() + price.Serial + price.Sound
+	price.Sound, price.Serial = p.Sound().Price(info), frames*pixels/700e6
+	price.CPUSeconds = 0.15 + frames*(out/p.Speed()+pixels/400e6) + price.Sound
 	price.Memory = 256<<20 + int64(pixels*60+out*200)
 	return price
 }
