@@ -50,6 +50,21 @@ type turn struct {
 	level   string // of the whole
 }
 
+// firstShare is the part of a whole's time that its first pass takes, for
+// progress.
+const firstShare = 0.25
+
+// done is how far the call is when this run is so far.
+func (o Order) done(run float64) float64 {
+	switch {
+	case o.turn == nil || o.turn.pass == 0 || o.Part != nil:
+		return run
+	case o.turn.first():
+		return firstShare * run
+	}
+	return firstShare + (1-firstShare)*run
+}
+
 func (t *turn) first() bool { return t != nil && t.pass == 1 }
 
 func (t *turn) apply(v *encode.Video) {

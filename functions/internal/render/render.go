@@ -431,7 +431,7 @@ func (o Order) once(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input
 	}
 	job := ffmpeg.Job{Args: args, Dir: call.Dir, WritePaths: []string{call.Dir}, Duration: p.Length, Frames: p.Frames, Stall: 5 * time.Minute,
 		Progress: func(r ffmpeg.Progress) {
-			call.Report(fn.Progress{Done: r.Percent / 100, Frames: r.Frames, Speed: r.Speed})
+			call.Report(fn.Progress{Done: o.done(r.Percent / 100), Frames: r.Frames, Speed: r.Speed})
 		}}
 	if o.Part != nil && o.Part.Stream == fn.Pictures {
 		job.Duration = 0 // frames tell better
