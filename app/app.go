@@ -20,6 +20,7 @@ import (
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/exec"
 	"github.com/mediafn/mediafn/exec/egress"
+	"github.com/mediafn/mediafn/exec/gate"
 	"github.com/mediafn/mediafn/internal/failpoint"
 	"github.com/mediafn/mediafn/ports/blob"
 	"github.com/mediafn/mediafn/ports/cache"
@@ -174,7 +175,12 @@ func openExecutor(c *Config, p *parts, log *slog.Logger) (*exec.Executor, error)
 	if err != nil {
 		return nil, errs.As(errs.Internal, "scratch", err)
 	}
+	blocks, err := parseBytes(c.Blocks)
+	if err != nil {
+		return nil, errs.Wrap("block-cache", err)
+	}
 	return exec.New(exec.Config{
+		Gate:      gate.Config{CacheBytes: blocks},
 		Functions: p.tools.menu, Stores: p.blobs, Egress: p.egress, ScratchDir: scratch, Log: log, Hook: failpoint.Reached,
 		CacheLife: time.Duration(c.SliceCache),
 	})

@@ -32,6 +32,7 @@ type Config struct {
 
 	Cores  int      `name:"cores" help:"Cores the worker keeps busy. Default: all, or what a control group allows."`
 	Memory string   `name:"memory" help:"Memory running work may be priced at, as 8GiB. Default: three quarters of the machine's, or of what a control group allows."`
+	Blocks string   `name:"block-cache" default:"64MiB" help:"Memory for blocks of inputs that are read in place; several readers of one input share them."`
 	Most   int      `name:"most" default:"64" help:"Attempts a worker runs at once."`
 	Pools  []string `name:"pools" default:"cpu" help:"Pools the worker serves: cpu, gpu."`
 	Sizes  []string `name:"sizes" help:"Size classes the worker takes: small, medium, large. Default: all."`
@@ -99,6 +100,9 @@ func (c *Config) Complete() error {
 	if c.QueueReplicas == 0 {
 		c.QueueReplicas = min(strings.Count(c.Queue, ",")+1, 3)
 	}
+	if c.Blocks == "" {
+		c.Blocks = "64MiB"
+	}
 	if c.Memory == "" {
 		if memory == 0 {
 			memory = 4 << 30 // a machine that does not tell
@@ -145,6 +149,9 @@ func (c *Config) validate() error {
 	}
 	if _, err := parseBytes(c.Memory); err != nil {
 		fault("memory", "%v", err)
+	}
+	if n, err := parseBytes(c.Blocks); err != nil || n < 4<<20 {
+		fault("block-cache", "%q is not 4MiB or more", c.Blocks)
 	}
 	if c.Most < 1 || c.Most > 10000 {
 		fault("most", "%d is not 1–10000", c.Most)

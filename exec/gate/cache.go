@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"bytes"
 	"container/list"
 	"context"
 	"errors"
@@ -24,14 +25,26 @@ type block struct {
 }
 
 // flight is one block on its way from a source. Everybody who wants it waits
-// for the same flight; when nobody waits any more it is canceled.
+// for the same flight. It stays findable when it has arrived until the last who
+// waited has passed on: what a slow reader was fetched ahead is not dropped for
+// the blocks of a fast one.
 type flight struct {
-	owner   *Grant // whose source is read
-	cancel  context.CancelFunc
-	waiters int // guarded by cache.mu
+	run     *run
+	waiters int  // guarded by cache.mu
+	over    bool // likewise
 	done    chan struct{}
 	data    []byte // set before done is closed
 	err     error
+}
+
+// run is one read of a source, of one block or of several in a row. When nobody
+// waits for any of them any more it is canceled.
+type run struct {
+	owner   *Grant // whose source is read
+	cancel  context.CancelFunc
+	first   int64 // number of the first block
+	flights []*flight
+	live    int // flights somebody waits for; guarded by cache.mu
 }
 
 // cache holds the blocks used last, bounded by bytes, for all grants.
@@ -71,7 +84,7 @@ func (c *cache) get(ctx context.Context, g *Grant, n int64) ([]byte, error) {
 		select {
 		case <-f.done:
 			c.leave(key, f)
-			if f.err != nil && f.owner != g && ctx.Err() == nil {
+			if f.err != nil && f.run.owner != g && ctx.Err() == nil {
 				continue // it was read through a grant that may be gone by now
 			}
 			return f.data, f.err
@@ -82,15 +95,33 @@ func (c *cache) get(ctx context.Context, g *Grant, n int64) ([]byte, error) {
 	}
 }
 
-// ahead starts reading block n for somebody who will want it soon, unless it
-// is there or on its way. The caller calls release when it has passed on.
-func (c *cache) ahead(g *Grant, n int64) (release func()) {
-	key := blockKey{g.identity, n}
-	_, f, _ := c.join(g, key)
-	if f == nil {
+// ahead starts reading blocks n to n+count−1 for somebody who will want them
+// soon: those of them, up to the first gap, that are neither there nor on their
+// way, with one read. The caller calls release when it has passed on.
+func (c *cache) ahead(g *Grant, n, count int64) (release func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	there := func(n int64) bool {
+		key := blockKey{g.identity, n}
+		return c.blocks[key] != nil || c.flights[key] != nil
+	}
+	count = min(count, (g.size+c.blockSize-1)/c.blockSize-n)
+	for count > 0 && there(n) {
+		n, count = n+1, count-1
+	}
+	k := int64(0)
+	for k < count && !there(n+k) {
+		k++
+	}
+	if k == 0 || c.closed {
 		return func() {}
 	}
-	return func() { c.leave(key, f) }
+	r := c.start(g, n, k)
+	return func() {
+		for i, f := range r.flights {
+			c.leave(blockKey{g.identity, n + int64(i)}, f)
+		}
+	}
 }
 
 // join returns the block, or the flight to wait for and later leave.
@@ -103,18 +134,31 @@ func (c *cache) join(g *Grant, key blockKey) ([]byte, *flight, error) {
 		return e.Value.(*block).data, nil, nil
 	}
 	if f, ok := c.flights[key]; ok {
+		if f.over {
+			c.hits.Add(1)
+			return f.data, nil, nil
+		}
 		f.waiters++
 		return nil, f, nil
 	}
 	if c.closed {
 		return nil, nil, errClosed
 	}
+	return nil, c.start(g, key.n, 1).flights[0], nil
+}
+
+// start sends a run on its way, with one waiter for each block. c.mu is held.
+func (c *cache) start(g *Grant, first, count int64) *run {
 	ctx, cancel := context.WithCancel(g.ctx)
-	f := &flight{owner: g, cancel: cancel, waiters: 1, done: make(chan struct{})}
-	c.flights[key] = f
+	r := &run{owner: g, cancel: cancel, first: first, live: int(count)}
+	for i := range count {
+		f := &flight{run: r, waiters: 1, done: make(chan struct{})}
+		r.flights = append(r.flights, f)
+		c.flights[blockKey{g.identity, first + i}] = f
+	}
 	c.running.Add(1)
-	go c.fly(ctx, key, f)
-	return nil, f, nil
+	go c.fly(ctx, r)
+	return r
 }
 
 func (c *cache) leave(key blockKey, f *flight) {
@@ -123,31 +167,54 @@ func (c *cache) leave(key blockKey, f *flight) {
 	if f.waiters--; f.waiters > 0 {
 		return
 	}
-	f.cancel()
-	if c.flights[key] == f {
-		delete(c.flights, key) // who comes next starts afresh instead of joining a canceled flight
+	if f.over {
+		if c.flights[key] == f {
+			delete(c.flights, key)
+		}
+		return
+	}
+	if f.run.live--; f.run.live > 0 {
+		return // the read goes on for others, and who comes for this block may join it still
+	}
+	f.run.cancel()
+	for i, f := range f.run.flights {
+		if key := (blockKey{key.identity, f.run.first + int64(i)}); c.flights[key] == f {
+			delete(c.flights, key) // who comes next starts afresh instead of joining a canceled run
+		}
 	}
 }
 
-func (c *cache) fly(ctx context.Context, key blockKey, f *flight) {
+func (c *cache) fly(ctx context.Context, r *run) {
 	defer c.running.Done()
-	defer f.cancel()
-	f.data, f.err = c.fetch(ctx, f.owner, key.n)
-	if f.err != nil && ctx.Err() == nil {
-		f.owner.failed(f.err)
+	defer r.cancel()
+	data, err := c.fetch(ctx, r.owner, r.first, int64(len(r.flights)))
+	if err != nil && ctx.Err() == nil {
+		r.owner.failed(err)
 	}
 	c.mu.Lock()
-	if c.flights[key] == f {
-		delete(c.flights, key)
-	}
-	if f.err == nil && !c.closed && !(f.owner.private && f.owner.ctx.Err() != nil) {
-		c.keep(&block{key, f.data})
+	for i, f := range r.flights {
+		key := blockKey{r.owner.identity, r.first + int64(i)}
+		f.over = true
+		if f.err = err; (err != nil || f.waiters == 0) && c.flights[key] == f {
+			delete(c.flights, key)
+		}
+		if err != nil {
+			continue
+		}
+		if f.data = data; len(r.flights) > 1 { // of its own, so that dropping one block frees one block
+			f.data = bytes.Clone(data[int64(i)*c.blockSize:][:min(c.blockSize, int64(len(data))-int64(i)*c.blockSize)])
+		}
+		if !c.closed && !(r.owner.private && r.owner.ctx.Err() != nil) {
+			c.keep(&block{key, f.data})
+		}
 	}
 	c.mu.Unlock()
-	close(f.done)
+	for _, f := range r.flights {
+		close(f.done)
+	}
 }
 
-func (c *cache) fetch(ctx context.Context, g *Grant, n int64) ([]byte, error) {
+func (c *cache) fetch(ctx context.Context, g *Grant, n, count int64) ([]byte, error) {
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
@@ -156,11 +223,11 @@ func (c *cache) fetch(ctx context.Context, g *Grant, n int64) ([]byte, error) {
 	}
 	began := time.Now()
 	off := n * c.blockSize
-	data := make([]byte, min(c.blockSize, g.size-off))
-	k, err := g.read(ctx, data, off)
-	c.fetches.Add(1)
-	c.fetched.Add(int64(k))
-	g.fetched.Add(int64(k))
+	data := make([]byte, min(count*c.blockSize, g.size-off))
+	k, cost, err := g.read(ctx, data, off)
+	c.fetches.Add(count)
+	c.fetched.Add(cost)
+	g.fetched.Add(cost)
 	g.waited.Add(int64(time.Since(began)))
 	switch {
 	case k == len(data):

@@ -34,9 +34,17 @@ type ContextSource interface {
 	ReadAtContext(ctx context.Context, p []byte, off int64) (int, error)
 }
 
+// SparseSource is a Source of which not all is read: cost is how many of the
+// bytes were.
+type SparseSource interface {
+	Source
+	ReadSparse(ctx context.Context, p []byte, off int64) (n int, cost int64, err error)
+}
+
 // Config limits a Gate. Zero fields take the values of Default.
 type Config struct {
-	BlockSize   int64 // bytes read from a source at once
+	BlockSize   int64 // bytes read from a source for who only looks at a place
+	Ahead       int64 // bytes read from a source at once for who reads on; at least one block
 	CacheBytes  int64 // bytes of blocks kept; at least one block
 	MaxFetches  int   // blocks on their way at one time, over all grants
 	MaxRequests int   // HTTP requests at one time; more are answered 503
@@ -45,12 +53,13 @@ type Config struct {
 
 // Default returns the limits used where a Config is silent.
 func Default() Config {
-	return Config{BlockSize: 1 << 20, CacheBytes: 64 << 20, MaxFetches: 16, MaxRequests: 128, Log: slog.New(slog.DiscardHandler)}
+	return Config{BlockSize: 128 << 10, Ahead: 1 << 20, CacheBytes: 64 << 20, MaxFetches: 16, MaxRequests: 128, Log: slog.New(slog.DiscardHandler)}
 }
 
 // Gate serves grants. It is safe for concurrent use.
 type Gate struct {
 	cache  *cache
+	ahead  int64 // blocks of one read, at the most
 	server *http.Server
 	port   uint16
 	slots  chan struct{}
@@ -77,6 +86,9 @@ func Open(cfg Config) (*Gate, error) {
 	if cfg.BlockSize <= 0 {
 		cfg.BlockSize = d.BlockSize
 	}
+	if cfg.Ahead <= 0 {
+		cfg.Ahead = d.Ahead
+	}
 	if cfg.CacheBytes <= 0 {
 		cfg.CacheBytes = d.CacheBytes
 	}
@@ -95,6 +107,7 @@ func Open(cfg Config) (*Gate, error) {
 	}
 	g := &Gate{
 		cache:  newCache(cfg.BlockSize, max(cfg.CacheBytes, cfg.BlockSize), cfg.MaxFetches),
+		ahead:  max(cfg.Ahead/cfg.BlockSize, 1),
 		port:   uint16(l.Addr().(*net.TCPAddr).Port),
 		slots:  make(chan struct{}, cfg.MaxRequests),
 		grants: map[string]*Grant{}, serving: make(chan struct{}),
@@ -248,6 +261,8 @@ func (gr *Grant) ReadAtContext(ctx context.Context, p []byte, off int64) (n int,
 		defer cancel(nil)
 		defer context.AfterFunc(gr.ctx, func() { cancel(context.Cause(gr.ctx)) })()
 	}
+	size := gr.gate.cache.blockSize
+	asked := int64(0) // block up to which one read was sent
 	for n < len(p) {
 		at := off + int64(n)
 		if at >= gr.size {
@@ -256,20 +271,29 @@ func (gr *Grant) ReadAtContext(ctx context.Context, p []byte, off int64) (n int,
 		if err := ctx.Err(); err != nil {
 			return n, errs.Wrap(op, context.Cause(ctx))
 		}
-		b, err := gr.gate.cache.get(ctx, gr, at/gr.gate.cache.blockSize)
+		if last := (min(off+int64(len(p)), gr.size) - 1) / size; at/size >= asked && last > at/size {
+			asked = min(last+1, at/size+gr.gate.ahead)
+			defer gr.gate.cache.ahead(gr, at/size, asked-at/size)()
+		}
+		b, err := gr.gate.cache.get(ctx, gr, at/size)
 		if err != nil {
 			return n, err
 		}
-		k := copy(p[n:], b[at%gr.gate.cache.blockSize:])
+		k := copy(p[n:], b[at%size:])
 		gr.gate.served.Add(int64(k))
 		n += k
 	}
 	return n, nil
 }
 
-func (gr *Grant) read(ctx context.Context, p []byte, off int64) (int, error) {
-	if s, ok := gr.src.(ContextSource); ok {
-		return s.ReadAtContext(ctx, p, off)
+func (gr *Grant) read(ctx context.Context, p []byte, off int64) (n int, cost int64, err error) {
+	switch s := gr.src.(type) {
+	case SparseSource:
+		return s.ReadSparse(ctx, p, off)
+	case ContextSource:
+		n, err = s.ReadAtContext(ctx, p, off)
+	default:
+		n, err = gr.src.ReadAt(p, off)
 	}
-	return gr.src.ReadAt(p, off)
+	return n, int64(n), err
 }

@@ -74,19 +74,20 @@ func (g *Gate) serve(w http.ResponseWriter, r *http.Request) {
 	g.send(ctx, w, gr, part, code)
 }
 
-// send writes part block by block. From the second block of a request on, the
-// next one is fetched while this one is written: a reader that came so far is
-// likely to go on, one that looks at an index is not.
+// send writes part block by block. From the second block of a request on, those
+// behind it are fetched while this one is written, ever more of them at once: a
+// reader that came so far is likely to go on, one that looks at an index is not.
 func (g *Gate) send(ctx context.Context, w http.ResponseWriter, gr *Grant, part span, code int) {
 	size := g.cache.blockSize
 	end := part.start + part.length
-	release := func() {}
-	defer func() { release() }()
+	front := readAhead{g: g, gr: gr, last: (end - 1) / size, step: 1}
+	defer front.release()
 	for at, first := part.start, true; at < end; first = false {
 		n := at / size
+		if !first {
+			front.pass(n)
+		}
 		b, err := g.cache.get(ctx, gr, n)
-		release()
-		release = func() {}
 		if err != nil {
 			if !first {
 				panic(http.ErrAbortHandler) // the only way to tell the reader that the rest is missing
@@ -95,9 +96,6 @@ func (g *Gate) send(ctx context.Context, w http.ResponseWriter, gr *Grant, part 
 			w.Header().Del("Content-Range")
 			http.Error(w, err.Error(), broken(err))
 			return
-		}
-		if next := (n + 1) * size; !first && next < end {
-			release = g.cache.ahead(gr, n+1)
 		}
 		if first {
 			w.WriteHeader(code)
@@ -110,6 +108,42 @@ func (g *Gate) send(ctx context.Context, w http.ResponseWriter, gr *Grant, part 
 			panic(http.ErrAbortHandler)
 		}
 		at += int64(len(b))
+	}
+}
+
+// readAhead is what is on its way in front of one reader.
+type readAhead struct {
+	g    *Gate
+	gr   *Grant
+	last int64 // block nobody reads beyond
+	next int64 // first block nothing was asked for yet
+	step int64 // blocks of the next read
+	held []held
+}
+
+type held struct {
+	until   int64 // first block behind it
+	release func()
+}
+
+// pass says that the reader is at block n.
+func (r *readAhead) pass(n int64) {
+	for len(r.held) > 0 && r.held[0].until <= n {
+		r.held[0].release()
+		r.held = r.held[1:]
+	}
+	if r.next = max(r.next, n+1); r.next-n > r.step || r.next > r.last {
+		return
+	}
+	count := min(r.step, r.last-r.next+1)
+	r.held = append(r.held, held{r.next + count, r.g.cache.ahead(r.gr, r.next, count)})
+	r.next += count
+	r.step = min(2*r.step, r.g.ahead)
+}
+
+func (r *readAhead) release() {
+	for _, h := range r.held {
+		h.release()
 	}
 }
 
