@@ -5,7 +5,7 @@ BIN     := bin
 PKGS    := ./...
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: run test build setup setup-test charttest lint race fuzz chaos bench generate clean
+.PHONY: run test build setup setup-test charttest lint race fuzz chaos soak bench generate clean
 
 ## run: install what is missing, build, start mediafn and send it a sliced transcode of FILE
 run: build
@@ -44,6 +44,10 @@ race: build setup-test
 chaos: build setup-test
 	$(GO) test -count=1 -timeout 90m ./e2e -v -run '^TestChaos' -chaos.tasks=$(or $(TASKS),500) -chaos.seed=$(or $(SEED),0) \
 		-chaos.minutes=$(or $(MINUTES),20) -chaos.rounds=$(or $(ROUNDS),5) $(if $(LOGS),-chaos.logs=$(abspath $(LOGS)))
+
+## soak: a film of MINUTES in slices; how much memory and disk that takes
+soak: build
+	$(GO) test -count=1 -timeout 60m ./e2e -v -run '^TestSoak$$' -soak.minutes=$(or $(MINUTES),180)
 
 ## fuzz: every parser for FUZZTIME
 fuzz:

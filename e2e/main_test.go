@@ -17,6 +17,7 @@ var (
 	tasks   = flag.Int("chaos.tasks", 60, "tasks of TestChaosOfMany")
 	minutes = flag.Int("chaos.minutes", 10, "time TestChaosOfMany gives its tasks")
 	logs    = flag.String("chaos.logs", "", "folder for what the processes of TestChaosOfMany say; empty = only the last is shown, of a failure")
+	soak    = flag.Int("soak.minutes", 2, "length of the film of TestSoak")
 	seed    = flag.Uint64("chaos.seed", 1, "what chance begins with; 0 = another one each time")
 )
 

@@ -249,6 +249,17 @@ func (f *fetching) place(input *fn.Input, src gate.Source, identity string) erro
 	f.in.mu.Unlock()
 	input.Location, input.Port, input.Data, input.Size = g.URL(), f.e.gate.Port(), g, g.Size()
 	input.Identity = identity
+	input.Skip = func(ranges []fn.Range) (string, error) {
+		s := newSparse(src, ranges)
+		g, err := f.e.gate.Grant(f.job, s, s.identity(identity))
+		if err != nil {
+			return "", err
+		}
+		f.in.mu.Lock()
+		defer f.in.mu.Unlock()
+		f.in.grants = append(f.in.grants, g)
+		return g.URL(), nil
+	}
 	return nil
 }
 

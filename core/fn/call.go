@@ -55,6 +55,10 @@ type Input struct {
 	Location string
 	// Port is the loopback port of Location, or 0 for a path.
 	Port uint16
+	// Skip gives another Location to who will not look at some ranges of the file:
+	// they read as zeros there and cost nothing. It lives as long as the call. Nil
+	// where nothing is saved by it.
+	Skip func(ranges []Range) (location string, err error)
 	// Data reads the same bytes inside this process. Concurrent use is fine.
 	Data io.ReaderAt
 	// Info is what is known already; nil if nobody looked.
@@ -63,6 +67,9 @@ type Input struct {
 	// component; then Location and Data are empty.
 	Doc json.RawMessage
 }
+
+// Range is bytes Start to End−1 of a file.
+type Range struct{ Start, End int64 }
 
 // Stream says which streams of the primary input a part covers.
 type Stream string

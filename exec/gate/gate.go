@@ -53,7 +53,7 @@ type Config struct {
 
 // Default returns the limits used where a Config is silent.
 func Default() Config {
-	return Config{BlockSize: 128 << 10, Ahead: 1 << 20, CacheBytes: 64 << 20, MaxFetches: 16, MaxRequests: 128, Log: slog.New(slog.DiscardHandler)}
+	return Config{BlockSize: 128 << 10, Ahead: 512 << 10, CacheBytes: 64 << 20, MaxFetches: 16, MaxRequests: 128, Log: slog.New(slog.DiscardHandler)}
 }
 
 // Gate serves grants. It is safe for concurrent use.

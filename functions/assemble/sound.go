@@ -129,13 +129,17 @@ func shift(a, b []float64) (lag float64, clear bool) {
 
 // hear decodes stretches of one sound track, mono, on the file's own time line.
 func hear(ctx fn.Context, eye *meter, in *fn.Input, track int, at []float64) ([][]float64, error) {
+	in, err := source.Heard(ctx, in)
+	if err != nil {
+		return nil, err
+	}
 	var out bytes.Buffer
 	job := ffmpeg.Job{Stdout: &out}
 	source.Grant(&job, in)
 	args := []string{"-copyts"}
 	var graph strings.Builder
 	for i, t := range at {
-		a, err := seekTo(in, t-0.5)
+		a, err := seekTo(in, t-0.5, "-t", fmt.Sprintf("%.1f", earLength+1.5)) // or it is read to its end
 		if err != nil {
 			return nil, err
 		}

@@ -117,3 +117,23 @@ func FrameTimes(ctx context.Context, src io.ReaderAt, size int64, format sniff.F
 	}
 	return nil, media.Rational{}, errs.New(errs.Unsupported, op, "tables of %s are not read here", format.Name)
 }
+
+// Pictures lists where coded pictures lie, as bytes from and behind, in order,
+// but for the first ones of each track, which readers need to know the track.
+// Errors are those of Read; Matroska has no such table and is Unsupported.
+func Pictures(ctx context.Context, src io.ReaderAt, size int64, format sniff.Format) ([][2]int64, error) {
+	if format.Demuxer != "mov" {
+		return nil, errs.New(errs.Unsupported, op, "tables of %s do not say where pictures lie", format.Name)
+	}
+	const keep, head = 24, 256 << 10 // FFmpeg wants about twenty to know how far pictures are reordered; where they are large it goes without
+	l := Limits{}.orDefault(size)
+	spans, err := isobmff.Pictures(ctx, src, size, keep, head, isobmff.Options{MaxTable: l.Table, MaxSamples: l.Samples, MaxRead: l.Read})
+	if err != nil {
+		return nil, errs.Wrap(op, err)
+	}
+	all := make([][2]int64, len(spans))
+	for i, s := range spans {
+		all[i] = [2]int64{s.Start, s.End}
+	}
+	return all, nil
+}

@@ -103,7 +103,7 @@ func (in Input) open() (args []string, name string, err error) {
 		// for longer is retried as a whole. -multiple_requests is left out:
 		// FFmpeg 5.1 opens a connection for each seek with it as without.
 		name, args = in.URL, append(args, "-protocol_whitelist", "http,tcp",
-			"-seekable", "1", "-short_seek_size", "262144",
+			"-seekable", "1", "-short_seek_size", "262144", "-recv_buffer_size", "131072",
 			"-reconnect", "1", "-reconnect_on_network_error", "1", "-reconnect_delay_max", "2")
 	case in.Stdin:
 		name, args = "pipe:0", append(args, "-protocol_whitelist", "pipe")

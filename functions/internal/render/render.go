@@ -354,6 +354,11 @@ func (o Order) Run(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input,
 	if err := o.write(call.Dir); err != nil {
 		return nil, err
 	}
+	if o.Part != nil && o.Part.Stream == fn.Sound {
+		if in, err = source.Heard(ctx, in); err != nil {
+			return nil, err
+		}
+	}
 	var stats ffmpeg.Stats
 	if o.aimed() {
 		stats, err = o.aim(ctx, ff, call, in, grants)

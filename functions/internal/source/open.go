@@ -3,9 +3,14 @@
 package source
 
 import (
+	"context"
+
+	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/tools/container"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
+	"github.com/mediafn/mediafn/tools/sniff"
 )
 
 // MaxPixels is the largest picture that is decoded: 16384 × 8192.
@@ -20,6 +25,29 @@ func Open(in *fn.Input) ffmpeg.Input {
 		o.Path = in.Location
 	}
 	return o
+}
+
+// Heard is in for a reader of its sound alone: where the tables tell, pictures
+// are not fetched.
+func Heard(ctx context.Context, in *fn.Input) (*fn.Input, error) {
+	format, ok := sniff.FormatByName(in.Format)
+	if in.Skip == nil || !ok || format.Demuxer != "mov" {
+		return in, nil
+	}
+	pictures, err := container.Pictures(ctx, in.Data, in.Size, format)
+	if errs.Is(err, errs.TooLarge) || errs.Is(err, errs.Invalid) || errs.Is(err, errs.Unsupported) {
+		return in, nil // the tool reads it as far as it goes
+	}
+	if err != nil {
+		return nil, err
+	}
+	ranges := make([]fn.Range, len(pictures))
+	for i, p := range pictures {
+		ranges[i] = fn.Range{Start: p[0], End: p[1]}
+	}
+	heard := *in
+	heard.Location, err = in.Skip(ranges)
+	return &heard, err
 }
 
 // Grant lets the job read in and nothing else of the machine.
