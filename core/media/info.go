@@ -223,3 +223,38 @@ func (v *VideoStream) ResolutionClass() string {
 	}
 	return "8k"
 }
+
+// BitsPerPixel is how many bits the main video spends on a pixel of a frame, by
+// the track's bit rate, or the file's where that is not known; 0 = not known.
+func (i *Info) BitsPerPixel() float64 {
+	v := i.MainVideo()
+	if v == nil {
+		return 0
+	}
+	bits, rate := v.BitRate, v.AvgRate.Float()
+	if bits <= 0 {
+		bits = i.BitRate
+	}
+	if rate <= 0 {
+		rate = v.FrameRate.Float()
+	}
+	if pixels := float64(v.Width) * float64(v.Height) * rate; pixels > 0 && bits > 0 {
+		return float64(bits) / pixels
+	}
+	return 0
+}
+
+// BitRateClass is low, normal or high: coded so thinly that encoding it anew at
+// constant quality would enlarge it, or far above what viewing needs. Empty =
+// not known. The limits are those of H.264, 1 and 26 Mbit/s at 1080p25.
+func (i *Info) BitRateClass() string {
+	switch b := i.BitsPerPixel(); {
+	case b <= 0:
+		return ""
+	case b < 0.02:
+		return "low"
+	case b > 0.5:
+		return "high"
+	}
+	return "normal"
+}

@@ -87,3 +87,19 @@ func TestMainVideo(t *testing.T) {
 		t.Error("a cover is no picture track")
 	}
 }
+
+func TestBitRateClass(t *testing.T) {
+	for _, c := range []struct {
+		track, file int64
+		rate        media.Rational
+		want        string
+	}{
+		{0, 0, media.Rational{25, 1}, ""}, {900_000, 0, media.Rational{25, 1}, "low"}, {0, 5_000_000, media.Rational{25, 1}, "normal"},
+		{40_000_000, 0, media.Rational{25, 1}, "high"}, {40_000_000, 0, media.Rational{}, ""},
+	} {
+		i := media.Info{BitRate: c.file, Video: []media.VideoStream{{Width: 1920, Height: 1080, BitRate: c.track, AvgRate: c.rate}}}
+		if got := i.BitRateClass(); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+}

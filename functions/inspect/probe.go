@@ -45,6 +45,8 @@ type ProbeFacts struct {
 	DisplayWidth    int     `json:"display_width,omitempty"`    // as a viewer sees it: square pixels, upright
 	DisplayHeight   int     `json:"display_height,omitempty"`   // as a viewer sees it
 	ResolutionClass string  `json:"resolution_class,omitempty"` // 480, 540, 720, 1080, 2k, 4k, 8k
+	BitsPerPixel    float64 `json:"bits_per_pixel,omitempty"`   // that the pictures take a pixel and frame
+	BitRateClass    string  `json:"bit_rate_class,omitempty"`   // low, normal or high, by it
 	VideoDuration   float64 `json:"video_duration,omitempty"`   // seconds of the main picture track
 	AudioDuration   float64 `json:"audio_duration,omitempty"`   // seconds of the longest sound track
 }
@@ -143,6 +145,7 @@ func facts(info *media.Info) ProbeFacts {
 	if v := info.MainVideo(); v != nil {
 		f.HasVideo, f.ResolutionClass, f.VideoDuration = true, v.ResolutionClass(), v.Duration
 		f.DisplayWidth, f.DisplayHeight = v.DisplaySize()
+		f.BitsPerPixel, f.BitRateClass = info.BitsPerPixel(), info.BitRateClass()
 	} else if im := info.Image; im != nil {
 		f.DisplayWidth, f.DisplayHeight = im.Width, im.Height
 		if im.Orientation >= 5 { // EXIF 5–8 lie on their side
