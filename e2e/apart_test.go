@@ -72,6 +72,7 @@ func TestApart(t *testing.T) {
 		{"VersionsTogether", testVersionsTogether}, {"WorkerOfOneProcess", testWorkerOfOneProcess},
 		{"SyncAcrossGateways", testSyncAcrossGateways}, {"DatabaseIsNotShown", testDatabaseIsNotShown},
 		{"WorkerIsTerminated", testWorkerIsTerminated}, {"CancelIsQuick", testCancelIsQuick},
+		{"UploadAcrossGateways", testUploadAcrossGateways},
 	} {
 		t.Run(one.name, func(t *testing.T) { one.test(t, p) })
 	}

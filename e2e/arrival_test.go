@@ -17,6 +17,8 @@ import (
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
+	"github.com/mediafn/mediafn/ports/blob"
+	"github.com/mediafn/mediafn/ports/blob/s3"
 )
 
 // arriving is a file on its way to a server, sent step by step.
@@ -37,7 +39,7 @@ func (s *server) arrive(path string, rq api.Submit) (*arriving, string) {
 	a := &arriving{s: s, body: body}
 	b64 := func(text string) string { return base64.StdEncoding.EncodeToString([]byte(text)) }
 	resp, _ := a.do("POST", "/v1/uploads", nil, "Upload-Length", fmt.Sprint(len(body)),
-		"Upload-Metadata", "bucket "+b64("in")+",filename "+b64(filepath.Base(path)))
+		"Upload-Metadata", "bucket "+b64("media-in")+",filename "+b64(filepath.Base(path)))
 	if resp.StatusCode != 201 {
 		s.t.Fatal(resp.Status)
 	}
@@ -115,16 +117,40 @@ func nothingArrives(t *testing.T, s *server) {
 
 const mib = 1 << 20
 
+// noisy is 24 s with a key a second and the index in front, in many bytes: noise
+// cannot be coded in few.
+func noisy(t *testing.T) string {
+	return clip(t, "noisy.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=24,noise=alls=25:allf=t -f lavfi -i sine=r=44100:d=24 "+
+		"-c:v libx264 -preset ultrafast -g 25 -qp 22 -pix_fmt yuv420p -c:a aac -movflags faststart")
+}
+
+func inSlices() api.Submit {
+	return api.Submit{Cmd: "video.transcode", Params: json.RawMessage(`{"height":90,"preset":"ultrafast"}`), Extra: task.Extra{Slice: "force"}}
+}
+
+// oneSliceDone waits until a slice is done while its source still arrives.
+func (a *arriving) oneSliceDone(id string) (v *api.Task) {
+	a.s.t.Helper()
+	eventually(a.s.t, time.Minute, func() (err error) {
+		if v, err = a.s.Task(a.s.t.Context(), id); err == nil && len(segments(v, task.Succeeded)) == 0 {
+			err = fmt.Errorf("no slice is done: %s", shown(v))
+		}
+		return err
+	})
+	if waiting := segments(v, task.Waiting); len(waiting) != 2 || a.sent >= len(a.body) { // the event, and the last slice
+		a.s.t.Fatalf("%d of %d bytes are sent: %s", a.sent, len(a.body), shown(v))
+	}
+	return v
+}
+
 // TestSlicesBeforeTheEnd: the slices of a film whose index comes in front are
 // computed while it is still being sent, and the result is that of a film that
 // was there.
 func TestSlicesBeforeTheEnd(t *testing.T) {
 	t.Parallel()
-	// 24 s, a key a second, many bytes: noise cannot be coded in few.
-	path := clip(t, "noisy.mp4", "-f lavfi -i testsrc2=s=320x180:r=25:d=24,noise=alls=25:allf=t -f lavfi -i sine=r=44100:d=24 "+
-		"-c:v libx264 -preset ultrafast -g 25 -qp 22 -pix_fmt yuv420p -c:a aac -movflags faststart")
+	path := noisy(t)
 	s := serve(t, t.TempDir(), "")
-	rq := api.Submit{Cmd: "video.transcode", Params: json.RawMessage(`{"height":90,"preset":"ultrafast"}`), Extra: task.Extra{Slice: "force"}}
+	rq := inSlices()
 	a, id := s.arrive(path, rq)
 	if len(a.body) < 8*mib {
 		t.Fatalf("the film has %d bytes only", len(a.body))
@@ -142,15 +168,7 @@ func TestSlicesBeforeTheEnd(t *testing.T) {
 	for len(a.body)-a.sent > mib {
 		a.must(min(mib, len(a.body)-a.sent-mib/2))
 	}
-	eventually(t, time.Minute, func() (err error) {
-		if v, err = s.Task(t.Context(), id); err == nil && len(segments(v, task.Succeeded)) == 0 {
-			err = fmt.Errorf("no slice is done: %s", shown(v))
-		}
-		return err
-	})
-	if waiting := segments(v, task.Waiting); len(waiting) != 2 || a.sent >= len(a.body) { // the event, and that slice
-		t.Fatalf("%d of %d bytes are sent: %s", a.sent, len(a.body), shown(v))
-	}
+	a.oneSliceDone(id)
 	a.must(mib)
 	end := s.succeeded(id)
 	if got := arrivalOf(t, end); !got.Early || got.Slices == 0 || !strings.Contains(got.Reason, "in front") {
@@ -291,5 +309,47 @@ func TestArrivalOverARestart(t *testing.T) {
 			quiet(t, s)
 			s.stop()
 		})
+	}
+}
+
+// testUploadAcrossGateways sends a film to two gateways in turns, of which one is
+// killed, over an S3 store; slices begin on a worker elsewhere before its end.
+func testUploadAcrossGateways(t *testing.T, p *apart) {
+	one, two := p.run(t, today(), "gateway"), p.run(t, today(), "gateway")
+	controller, worker := p.run(t, today(), "controller"), p.run(t, today(), "worker")
+	a, id := one.arrive(noisy(t), inSlices())
+	for step := 0; len(a.body)-a.sent > mib; step++ {
+		if a.s = one; step%2 > 0 || step > 8 {
+			a.s = two
+		}
+		if step == 9 {
+			one.kill()
+		}
+		a.must(min(2*mib, len(a.body)-a.sent-mib/2))
+	}
+	a.s = two
+	a.oneSliceDone(id)
+	a.must(mib)
+	if got := arrivalOf(t, two.succeeded(id)); !got.Early || got.Slices == 0 {
+		t.Errorf("arrival: %+v", got)
+	}
+	o, err := s3.Parse(strings.TrimPrefix(p.blobs, "main="))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := s3.Open(o, blob.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	eventually(t, time.Minute, func() error {
+		left, err := store.List(t.Context(), "arriving", "", "", 10)
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("pieces are left: %v", left)
+		}
+		return err
+	})
+	for _, s := range []*server{two, controller, worker} {
+		s.stop()
 	}
 }
