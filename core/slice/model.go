@@ -79,14 +79,18 @@ func (r *Request) start() float64 {
 	return startBase + startPixel*float64(max(v.Width, 0))*float64(max(v.Height, 0))
 }
 
-// frameCost is the CPU time of one frame of the whole.
-func (r *Request) frameCost() float64 {
+// frameCost is the CPU time of one frame of the whole, of one at least.
+func (r *Request) frameCost() (cost, frames float64) {
 	v := r.Source.MainVideo()
 	cpu := r.Price.CPUSeconds
-	if cpu <= 0 {
+	if cpu <= 0 && v.Timing != nil {
 		cpu = span(v)
 	}
-	return max(cpu-r.Price.Sound-r.start(), 0) / float64(max(v.Frames, 1))
+	frames = float64(max(v.Frames, 1))
+	if cost = max(cpu-r.Price.Sound-r.start(), 0) / frames; !(cost < math.MaxFloat64) { // times that make no sense
+		cost = 0
+	}
+	return cost, frames
 }
 
 // whole predicts one run with as many threads as the function can keep busy.
@@ -94,14 +98,15 @@ func (r *Request) frameCost() float64 {
 func (r *Request) whole() Prediction {
 	p := Prediction{Workers: max(r.Workers, 1)}
 	v := r.Source.MainVideo()
-	pictures := r.frameCost() * float64(v.Frames)
+	frame, frames := r.frameCost()
+	pictures := frame * frames
 	if r.Assembly.Reduce { // which one call does by itself too
 		pictures *= 1 + analyseShare
 	}
 	threads := float64(min(max(r.Price.Cores, 1), p.Workers))
 	serial := min(r.Price.Serial, pictures)
 	if threads > 1 {
-		pictures += threadPixel * float64(max(v.Width, 0)) * float64(max(v.Height, 0)) * float64(v.Frames)
+		pictures += threadPixel * float64(max(v.Width, 0)) * float64(max(v.Height, 0)) * frames
 	}
 	p.WholeCost = r.start() + pictures + r.Price.Sound
 	p.WholeSeconds = prepareTime + r.start() + serial + (pictures-serial+r.Price.Sound)/threads + hopTime
@@ -113,8 +118,8 @@ func (r *Request) whole() Prediction {
 func (r *Request) predict(c *cutter, parts []fn.Part) Prediction {
 	p := r.whole()
 	p.Slices = len(parts)
-	frame, first := r.frameCost(), int64(0)
-	price := r.start() + frame*float64(c.v.Frames) + r.Price.Sound
+	frame, frames := r.frameCost()
+	price, first := r.start()+frame*frames+r.Price.Sound, int64(0)
 	costs := make([]float64, len(parts), len(parts)+1)
 	for i := range parts {
 		part := &parts[i]
@@ -190,7 +195,8 @@ func makespan(costs []float64, workers int) float64 {
 // bounds are the lengths between which a slice makes sense for its price, in
 // seconds: long enough to be worth starting, short enough to be lost.
 func (r *Request) bounds(length float64) (least, most float64) {
-	second := r.frameCost() * float64(r.Source.MainVideo().Frames) / max(length, 1e-9)
+	frame, frames := r.frameCost()
+	second := frame * frames / max(length, 1e-9)
 	least, most = absoluteMin, longest
 	if second > 0 && !math.IsInf(second, 0) {
 		least = min(max(least, worth*r.start()/second), max(length/2, absoluteMin))

@@ -397,7 +397,15 @@ func TestHostileProfilesDoNotPanic(t *testing.T) {
 		}
 		r := slice.Request{Source: &media.Info{Format: "mp4", Video: []media.VideoStream{v}}, Mode: slice.Force, Workers: 4, Spec: fn.Slicing{Mode: fn.Independent}}
 		r.Assembly.FrameRate = fraction("out")
+		r.Source.Format = rapid.SampledFrom([]string{"mp4", "mp4", "mpegts"}).Draw(t, "format")
+		if rapid.IntRange(0, 9).Draw(t, "untimed") == 0 {
+			r.Source.Video[0].Timing = nil
+		}
+		r.Price.CPUSeconds = rapid.SampledFrom([]float64{0, 1, -1}).Draw(t, "price")
 		p := slice.Document(r)
+		if _, err := json.Marshal(p); err != nil { // numbers that are none
+			t.Fatal(err)
+		}
 		if p.Sliced {
 			slice.Certify(*p.Promise, slice.Measured{Result: &media.Info{}})
 		}
