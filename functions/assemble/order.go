@@ -36,7 +36,7 @@ func (tr trial) compareOrder(ctx fn.Context, v *media.VideoStream) (*slice.Order
 	order := make([]int, n)
 	for i := range n {
 		s := plan.Segments[i*(len(plan.Segments)-1)/(n-1)]
-		order[i], source[i] = s.Order, spot{at: s.TimeBase.Seconds(s.Start), lead: s.TimeBase.Seconds(s.Start - s.Entry)}
+		order[i], source[i] = s.Order, spot{at: s.TimeBase.Seconds(s.Start), lead: s.TimeBase.Seconds(s.Start - s.Entry), open: true}
 		result[i] = spot{at: source[i].at, lead: lead(v, source[i].at)}
 	}
 	var want, got [][]float64
@@ -100,8 +100,12 @@ func normalise(pixels []byte) []float64 {
 }
 
 // spot is a picture to look at, in seconds on the file's own time line, and how
-// far behind an entry point it lies: 0 = it is one.
-type spot struct{ at, lead float64 }
+// far behind an entry point it lies: 0 = it is one. An entry of an open GOP is no
+// keyframe to every decoder.
+type spot struct {
+	at, lead float64
+	open     bool // it may be
+}
 
 // lead is how far t lies behind a keyframe of the track.
 func lead(v *media.VideoStream, t float64) float64 {
@@ -157,7 +161,7 @@ func thumbArgs(in *fn.Input, at []spot) ([]string, error) {
 	var graph strings.Builder
 	for i, s := range at {
 		only := []string{"-skip_frame", "nokey", "-t", "1"}
-		if s.lead > 0 {
+		if s.lead > 0 || s.open {
 			only = []string{"-t", fmt.Sprintf("%.3f", s.lead+1)}
 		}
 		a, err := seekTo(in, s.at, only...)
