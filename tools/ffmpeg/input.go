@@ -100,7 +100,8 @@ func (in Input) open() (args []string, name string, err error) {
 		// Short gaps are read through instead of asked for anew (33.0 → 29.5 MB
 		// served for a 29 MB mp4 with its index at the end), and there are two
 		// attempts (at once, after 1 s) if a connection breaks; what is broken
-		// for longer is retried as a whole. -multiple_requests is left out:
+		// for longer is retried as a whole. What a socket holds when the reader
+		// leaves was fetched for nothing, so it holds little. -multiple_requests is left out:
 		// FFmpeg 5.1 opens a connection for each seek with it as without.
 		name, args = in.URL, append(args, "-protocol_whitelist", "http,tcp",
 			"-seekable", "1", "-short_seek_size", "262144", "-recv_buffer_size", "131072",
