@@ -40,11 +40,25 @@ var jointsSpec = fn.Spec{
 // Joints returns assemble.joints. Without ffmpeg it loads but refuses.
 func Joints(ff *ffmpeg.Tool) fn.Function {
 	return fn.Define(needs(ff, jointsSpec), fn.Body[struct{}]{
-		Price: func(*struct{}, []*media.Info) fn.Price { return fn.Price{CPUSeconds: 30, Memory: 1 << 30, Cores: 1} },
+		Price: func(_ *struct{}, inputs []*media.Info) fn.Price { return jointsPrice(inputs) },
 		Run: func(ctx fn.Context, call *fn.Call, _ *struct{}) (*fn.Result, error) {
 			return runJoints(ctx, ff, call)
 		},
 	})
+}
+
+// jointsPrice: at most 16 ranges of five seconds, decoded twice and compared, at
+// about 60 million pixels a second.
+func jointsPrice(inputs []*media.Info) fn.Price {
+	p := fn.Price{CPUSeconds: 30, Memory: 1 << 30, Cores: 1}
+	for _, in := range inputs {
+		if in != nil && in.MainVideo() != nil {
+			v := in.MainVideo()
+			p.CPUSeconds = 2 + min(in.Duration, 16*5)*max(v.AvgRate.Float(), 10)*float64(v.Width)*float64(v.Height)/60e6
+			break
+		}
+	}
+	return p
 }
 
 // runJoints looks at the first rendition: all are made of the same slices.

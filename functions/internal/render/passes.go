@@ -221,8 +221,11 @@ func (o Order) spent(ctx fn.Context, call *fn.Call) (bits float64, err error) {
 	err = read(call.Dir, p.Output, func(f *os.File, size int64) error {
 		format, _ := sniff.FormatByName(o.container())
 		info, err := container.Read(ctx, f, size, format, container.Options{Frames: true})
-		if err != nil || info.MainVideo() == nil {
-			return errs.New(errs.Internal, "video", "what was encoded does not read: %w", err)
+		if err != nil {
+			return errs.Wrap("video", err)
+		}
+		if info.MainVideo() == nil {
+			return errs.New(errs.Internal, "video", "there are no pictures in what was encoded")
 		}
 		for _, frame := range info.MainVideo().FrameList {
 			bits += 8 * float64(frame.Size)
