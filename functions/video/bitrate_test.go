@@ -152,3 +152,21 @@ func TestBitrateOutOfReach(t *testing.T) {
 		run(t, rig, f, `{"codec":"`+codec+`","preset":"ultrafast","bitrate":10000}`, nil, changing(t))
 	}
 }
+
+// TestThinSourcesDoNotGrow: constant quality would enlarge what has few bits.
+func TestThinSourcesDoNotGrow(t *testing.T) {
+	t.Parallel()
+	rig := fnrig.New(t)
+	f := Transcode(rig.FFmpeg)
+	thin := fnrig.Shared(t, "thin.mp4", "-i", changing(t), "-vf", "scale=480:270", "-c:v", "libx264", "-preset", "veryfast", "-g", "50", "-b:v", "60k", "-maxrate", "60k", "-bufsize", "120k")
+	had := spent(t, thin)
+	if took := spent(t, run(t, rig, f, `{"preset":"veryfast"}`, nil, thin)); took > had {
+		t.Errorf("%.0f bits became %.0f", had, took)
+	}
+	if took := spent(t, sliced(t, rig, f, `{"preset":"veryfast"}`, thin)); took > had {
+		t.Errorf("%.0f bits became %.0f in slices", had, took)
+	}
+	if took := spent(t, run(t, rig, f, `{"preset":"veryfast","rate":"asked"}`, nil, thin)); took < 1.2*had {
+		t.Errorf("%.0f bits became %.0f by constant quality: the test proves nothing", had, took)
+	}
+}

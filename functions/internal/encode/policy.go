@@ -23,9 +23,14 @@ const (
 	// capped is what a mezzanine's result may take: 1080p25 at 10 Mbit/s in H.264,
 	// the usual top of a ladder.
 	capped = 0.2
+	// leaves is the part of a thin source's rate that is the result's peak: with a
+	// buffer of a second, nine tenths full, ten seconds take no more than they had.
+	leaves = 0.9
 	// lowest is a rate below which caps make no sense: headers alone take a part.
 	lowest = 50_000
-	finer  = 2 // steps of crf a mezzanine gets over the default
+	// finer and coarser are the steps of crf a mezzanine gets over the default, and
+	// a thin source below it where the encoder has no cap.
+	finer, coarser = 2, 5
 )
 
 // worth is how many bits of H.264 a bit of another codec is worth, roughly, by
@@ -62,26 +67,33 @@ func (p *Params) RateFor(source *media.Info) (Video, *fn.RatePolicy) {
 		return v, nil
 	}
 	bits := float64(rate) / each * value
+	told := "the source is " + s.Codec + ": "
+	if rate > 0 {
+		told = fmt.Sprintf("the source is %s at %s, %.3f bits a pixel: ", s.Codec, megabit(rate), bits/value)
+	}
 	switch {
+	case editing && each <= 0:
 	case editing || bits > rich:
-		if !c.vbv || each <= 0 {
-			return v, nil
-		}
 		out := each
 		if chain, err := p.Picture().Plan(s, v); err == nil {
 			out *= float64(chain.Width) * float64(chain.Height) / (float64(s.Width) * float64(s.Height))
 		}
 		crf := c.crf - finer
-		v.CRF, v.MaxBitrate, v.Cap = &crf, kilo(max(capped*out/worth[p.Codec], lowest)), true
-		return v, &fn.RatePolicy{Code: Mezzanine, Reason: fmt.Sprintf(
-			"the source is %s at %s, coded for editing: crf %s, at most %s", s.Codec, megabit(rate), number(crf), megabit(v.MaxBitrate))}
-	case bits < thin:
-		if !c.vbv {
-			return v, nil
+		v.CRF = &crf
+		told += "a crf finer than usual, " + number(crf)
+		if c.vbv {
+			v.MaxBitrate, v.Cap = kilo(max(capped*out/worth[p.Codec], lowest)), true
+			told += ", and at most " + megabit(v.MaxBitrate)
 		}
-		v.MaxBitrate, v.Cap = kilo(max(float64(rate), lowest)), true
-		return v, &fn.RatePolicy{Code: LowRate, Reason: fmt.Sprintf(
-			"the source has %.3f bits a pixel at %s: constant quality, at most as many bits as the source", float64(rate)/each, megabit(rate))}
+		return v, &fn.RatePolicy{Code: Mezzanine, Reason: told}
+	case bits < thin && c.vbv:
+		v.MaxBitrate, v.Cap = kilo(max(leaves*float64(rate), lowest)), true
+		v.Buffer = v.MaxBitrate
+		return v, &fn.RatePolicy{Code: LowRate, Reason: told + "constant quality, at most as many bits as the source"}
+	case bits < thin:
+		crf := c.crf + coarser
+		v.CRF = &crf
+		return v, &fn.RatePolicy{Code: LowRate, Reason: told + "a crf coarser than usual, " + number(crf)}
 	}
 	return v, nil
 }

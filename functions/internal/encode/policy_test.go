@@ -24,9 +24,9 @@ func TestRatePolicy(t *testing.T) {
 		crf    float64 // 0 = the codec's default
 	}{
 		"usual":                       {Params{}, of("h264", 1920, 1080, 5_000_000), "", 0, 0},
-		"thin":                        {Params{}, of("h264", 1920, 1080, 900_000), LowRate, 900_000, 0},
+		"thin":                        {Params{}, of("h264", 1920, 1080, 900_000), LowRate, 810_000, 0},
 		"as thin in HEVC is not thin": {Params{}, of("hevc", 1920, 1080, 900_000), "", 0, 0},
-		"thin in HEVC":                {Params{}, of("hevc", 1920, 1080, 500_000), LowRate, 500_000, 0},
+		"thin in HEVC":                {Params{}, of("hevc", 1920, 1080, 500_000), LowRate, 450_000, 0},
 		"a cap has a floor":           {Params{}, of("h264", 320, 180, 20_000), LowRate, 50_000, 0},
 		"ProRes":                      {Params{}, of("prores", 1920, 1080, 120_000_000), Mezzanine, 10_368_000, 21},
 		"ProRes, smaller":             {Params{Height: 540}, of("prores", 1920, 1080, 120_000_000), Mezzanine, 2_592_000, 21},
@@ -36,7 +36,8 @@ func TestRatePolicy(t *testing.T) {
 		"bitrate is the caller's":     {Params{Bitrate: 1_000_000}, of("h264", 1920, 1080, 900_000), "", 0, 0},
 		"max_bitrate is the caller's": {Params{MaxBitrate: 1_000_000}, of("h264", 1920, 1080, 900_000), "", 1_000_000, 0},
 		"asked":                       {Params{RateControl: "asked"}, of("prores", 1920, 1080, 120_000_000), "", 0, 0},
-		"an encoder without caps":     {Params{Codec: "av1"}, of("prores", 1920, 1080, 120_000_000), "", 0, 0},
+		"ProRes, no caps to be had":   {Params{Codec: "av1"}, of("prores", 1920, 1080, 120_000_000), Mezzanine, 0, 33},
+		"thin, no caps to be had":     {Params{Codec: "av1"}, of("h264", 1920, 1080, 900_000), LowRate, 0, 40},
 		"no rate told":                {Params{}, of("h264", 1920, 1080, 0), "", 0, 0},
 		"nothing known":               {Params{}, nil, "", 0, 0},
 	} {
@@ -70,7 +71,7 @@ func TestRatePolicyWithoutTrackRate(t *testing.T) {
 	source.Audio = []media.AudioStream{{BitRate: 128_000}}
 	p := Params{}
 	p.Normalize()
-	if v, policy := p.RateFor(source); policy == nil || v.MaxBitrate != 872_000 {
+	if v, policy := p.RateFor(source); policy == nil || v.MaxBitrate != 785_000 {
 		t.Errorf("at most %d, %+v", v.MaxBitrate, policy)
 	}
 }
