@@ -7,7 +7,7 @@ import (
 // level.go: encoders choose the level they write into a stream by its bit rate.
 // Slices with shares of one budget would choose different ones, and a decoder
 // set up for the first could refuse another; so it is chosen here, for the
-// whole.
+// slice that has most. x265 holds a stream to its level's bit rate.
 
 // Shape is what a level depends on beside the bit rate.
 type Shape struct {

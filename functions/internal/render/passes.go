@@ -41,6 +41,7 @@ func Internal() []fn.Slot {
 // budget is the outcome of a reduction.
 type budget struct {
 	Shares []float64 `json:"shares"` // bits of every slice
+	Peak   float64   `json:"peak"`   // bit/s of the slice that has most, as its encoder counts
 }
 
 // turn is which of two passes a run is.
@@ -136,6 +137,7 @@ type goal struct {
 	turn  turn
 	bits  float64
 	slack float64 // bits it may miss
+	peak  float64 // bit/s of the slice that has most, for which all headers are made
 }
 
 // goal finds out what the run shall spend: the whole's bits, after a first pass,
@@ -146,7 +148,7 @@ func (o Order) goal(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input
 		if err := rate.Unpack(analysis.Data, analysis.Size, call.Dir); err != nil {
 			return spent, g, err
 		}
-		if g.bits, g.slack, err = o.share(call); err != nil {
+		if g, err = o.share(call); err != nil {
 			return spent, g, err
 		}
 	} else {
@@ -180,11 +182,13 @@ func (o Order) goal(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input
 			return spent, g, err
 		}
 		g.bits = max(g.bits, floor)
+		g.peak = g.bits / found.Seconds
 	}
 	chain, err := o.Params.Picture().Plan(o.Info.MainVideo(), v)
 	if err != nil {
 		return spent, g, err
 	}
+	v.Bitrate = int64(g.peak * (1 + hopeless)) // and what another try may ask for
 	g.turn = turn{pass: 2, bitrate: int64(g.bits / found.Seconds),
 		level: v.LevelFor(encode.Shape{Width: chain.Width, Height: chain.Height, FrameRate: found.FrameRate})}
 	return spent, g, nil
@@ -260,7 +264,11 @@ func (o Order) reduce(call *fn.Call) (*fn.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := json.Marshal(budget{Shares: shares})
+	b := budget{Shares: shares}
+	for i, s := range shares {
+		b.Peak = max(b.Peak, s/passes[i].Seconds)
+	}
+	raw, err := json.Marshal(b)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(call.Dir, "budget.json"), raw, 0o600)
 	}
@@ -270,25 +278,26 @@ func (o Order) reduce(call *fn.Call) (*fn.Result, error) {
 	return &fn.Result{Outputs: []fn.Output{{Slot: "video", Name: "budget.json", Path: filepath.Join(call.Dir, "budget.json"), Kind: media.Data, Mime: "application/json"}}}, nil
 }
 
-// share is what this slice may spend, and by how much it may miss: a part of
-// what slices spend in the mean, so that those of few bits are not fussed over.
-func (o Order) share(call *fn.Call) (bits, miss float64, err error) {
+// share is what this slice may spend. It may miss that by a part of what slices
+// spend in the mean, so that those of few bits are not fussed over.
+func (o Order) share(call *fn.Call) (g goal, err error) {
 	in := call.In(reducedSlot)
 	if in == nil {
-		return 0, 0, errs.New(errs.Internal, "video", "no budget in slot %q", reducedSlot)
+		return g, errs.New(errs.Internal, "video", "no budget in slot %q", reducedSlot)
 	}
 	raw := make([]byte, min(in.Size, 1<<20))
 	if _, err := in.Data.ReadAt(raw, 0); err != nil && !errors.Is(err, io.EOF) {
-		return 0, 0, errs.Wrap("video", err)
+		return g, errs.Wrap("video", err)
 	}
 	var b budget
 	if err := json.Unmarshal(raw, &b); err != nil || o.Part.Order >= len(b.Shares) {
-		return 0, 0, errs.New(errs.Internal, "video", "a budget of %d slices for slice %d: %v", len(b.Shares), o.Part.Order, err)
+		return g, errs.New(errs.Internal, "video", "a budget of %d slices for slice %d: %v", len(b.Shares), o.Part.Order, err)
 	}
 	for _, s := range b.Shares {
-		miss += slack * s / float64(len(b.Shares))
+		g.slack += slack * s / float64(len(b.Shares))
 	}
-	return b.Shares[o.Part.Order], miss, nil
+	g.bits, g.peak = b.Shares[o.Part.Order], b.Peak
+	return g, nil
 }
 
 // read opens a file that a tool has written in dir, and no link to elsewhere.
