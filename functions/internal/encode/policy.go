@@ -16,7 +16,8 @@ const (
 	Mezzanine = "mezzanine" // coded for editing: far more bits than a viewer needs
 )
 
-// Bits a pixel and frame, as H.264 would need them for the same quality.
+// Bits a pixel and frame, as H.264 would need them for the same quality: the
+// limits of media.Info.BitRateClass, which counts all codecs alike.
 const (
 	thin = 0.02 // 1080p25 at 1 Mbit/s; constant quality takes more
 	rich = 0.5  // 1080p25 at 26 Mbit/s
