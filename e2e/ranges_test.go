@@ -20,7 +20,7 @@ import (
 )
 
 // TestRangesReadOnce: all components of a sliced task together fetch an indexed
-// file little more than once, also where the worker can keep a quarter of it.
+// file little more than once, also where the worker can keep less than half of it.
 func TestRangesReadOnce(t *testing.T) {
 	t.Parallel()
 	// Pictures that do not compress: a minute of 7 Mbit/s.
@@ -31,7 +31,7 @@ func TestRangesReadOnce(t *testing.T) {
 	if size < 50<<20 || size > 64<<20 {
 		t.Fatalf("%s has %d bytes", long, size)
 	}
-	s := serve(t, t.TempDir(), "", "--block-cache", "16MiB")
+	s := serve(t, t.TempDir(), "", "--block-cache", "24MiB")
 	rq := api.Submit{Cmd: "video.transcode", Inputs: []media.Ref{s.upload("in", long)}, Params: json.RawMessage(`{"preset":"ultrafast","width":128}`), Extra: task.Extra{Slice: "force"}}
 	done := s.succeeded(s.submit(rq))
 	r := reportOf(t, done.Result)
