@@ -251,6 +251,9 @@ func (f *fetching) place(input *fn.Input, src gate.Source, identity string) erro
 	input.Identity = identity
 	input.Skip = func(ranges []fn.Range) (string, error) {
 		s := newSparse(src, ranges)
+		if 2*s.saved() < s.Size() { // blocks shared with other readers save more
+			return g.URL(), nil
+		}
 		g, err := f.e.gate.Grant(f.job, s, s.identity(identity))
 		if err != nil {
 			return "", err

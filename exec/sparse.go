@@ -35,6 +35,14 @@ func newSparse(src gate.Source, skip []fn.Range) *sparse {
 	return s
 }
 
+// saved is how many bytes are not read at the most.
+func (s *sparse) saved() (n int64) {
+	for _, r := range s.skip {
+		n += r.End - r.Start
+	}
+	return n
+}
+
 // identity names what the source looks like with its holes; empty where the
 // source has no name.
 func (s *sparse) identity(of string) string {
