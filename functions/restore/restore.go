@@ -29,7 +29,7 @@ func declare(name, summary, doc string, mode fn.Mode) fn.Spec {
 }
 
 // recipe is the code of a function whose parameters are P. Only Encode and Speed
-// are required. All are pure but Prepare.
+// are required. All are pure.
 type recipe[P any] struct {
 	Encode func(*P) *encode.Params // the encoder's share of the parameters
 	Check  func(*P) error
@@ -37,8 +37,8 @@ type recipe[P any] struct {
 	Lap func(*P) fn.Lap
 	// Rate is that of the result where frames are added; unknown keeps the source's.
 	Rate func(*P, *media.VideoStream) media.Rational
-	// Whole says why a call is not sliced, empty if it is.
-	Whole func(*P, *media.Info) string
+	// Sized gives the parameters the size of the result where the source decides it.
+	Sized func(*P, *media.VideoStream)
 	// Speed is how many of the source's pixels one core works on in a second.
 	Speed func(*P) float64
 	// Class names the method, if there are several: their prices are learned apart.
@@ -53,7 +53,7 @@ func define[P any](ff *ffmpeg.Tool, spec fn.Spec, r recipe[P]) fn.Function {
 		spec.Missing = "ffmpeg missing"
 	}
 	return fn.Define(spec, fn.Body[P]{
-		Check:    func(p *P, _ []media.Kind) error { return r.check(p) },
+		Check:    r.checked,
 		Price:    r.price,
 		Assembly: r.assembly,
 		Run: func(ctx fn.Context, call *fn.Call, p *P) (*fn.Result, error) {
@@ -70,6 +70,8 @@ func define[P any](ff *ffmpeg.Tool, spec fn.Spec, r recipe[P]) fn.Function {
 	})
 }
 
+func (r recipe[P]) checked(p *P, _ []media.Kind) error { return r.check(p) }
+
 func (r recipe[P]) check(p *P) error {
 	if r.Check != nil {
 		if err := r.Check(p); err != nil {
@@ -80,6 +82,9 @@ func (r recipe[P]) check(p *P) error {
 }
 
 func (r recipe[P]) price(p *P, inputs []*media.Info) fn.Price {
+	if r.Sized != nil && len(inputs) > 0 && inputs[0] != nil && inputs[0].MainVideo() != nil {
+		r.Sized(p, inputs[0].MainVideo())
+	}
 	price := render.Working(render.Price(r.Encode(p), inputs), inputs, r.Speed(p))
 	if r.Class != nil {
 		price.Class = r.Class(p) + " " + price.Class
@@ -88,6 +93,9 @@ func (r recipe[P]) price(p *P, inputs []*media.Info) fn.Price {
 }
 
 func (r recipe[P]) assembly(p *P, info *media.Info) fn.Assembly {
+	if r.Sized != nil && info != nil && info.MainVideo() != nil {
+		r.Sized(p, info.MainVideo())
+	}
 	a := render.Assembly(r.Encode(p), info)
 	if r.Lap != nil {
 		lap := r.Lap(p)
@@ -96,9 +104,6 @@ func (r recipe[P]) assembly(p *P, info *media.Info) fn.Assembly {
 	if info != nil && info.MainVideo() != nil && r.Rate != nil {
 		a.FrameRate = r.Rate(p, info.MainVideo())
 		a.KeySeconds = 0
-	}
-	if r.Whole != nil && a.Whole == "" {
-		a.Whole = r.Whole(p, info)
 	}
 	return a
 }
@@ -125,6 +130,9 @@ func (r recipe[P]) order(p *P, info *media.Info, part *fn.Part, threads int) (re
 	v := info.MainVideo()
 	if v == nil {
 		return o, errs.New(errs.Invalid, "restore", "the source has no pictures")
+	}
+	if r.Sized != nil {
+		r.Sized(p, v)
 	}
 	if r.Rate != nil {
 		o.Rate = r.Rate(p, v)

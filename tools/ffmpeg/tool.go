@@ -131,6 +131,7 @@ func (t *Tool) command(ctx context.Context, path string, args []string, j Job) *
 	}
 	c := t.l.Command(ctx, p, path, args...)
 	c.Dir, c.Stdin, c.Stdout = j.Dir, j.Stdin, j.Stdout
+	c.Env = append(c.Env, "OMP_NUM_THREADS=1") // libraries that start threads nobody counts: vid.stab
 	return c
 }
 

@@ -23,7 +23,7 @@ func (o Order) key(build string, call *fn.Call, p *plan) string {
 	if build == "" {
 		return ""
 	}
-	text := []string{build}
+	text := []string{build, o.Depends}
 	names := map[string]string{} // by place
 	for i := range call.Inputs {
 		in := &call.Inputs[i]

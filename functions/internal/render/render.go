@@ -37,6 +37,10 @@ type Order struct {
 	// sees the source's own time line (see Clock), ticks and, in a slice, all frames
 	// from From to To, and leaves the ticks as they are. nil does nothing.
 	Work func(in, out string) graph.Graph
+	// Prepare runs before, if anything has to be computed: what Work reads comes out
+	// of it. Depends is what that depends on beside the command line, as text.
+	Prepare func(ctx fn.Context) (fn.Usage, error)
+	Depends string
 	// Rate is that of the frames Work gives where it is not the source's, one frame
 	// for one: then frame k lies k/Rate behind the first, which Work may have to
 	// make up for at the end only. It needs the facts of Timed.
@@ -359,6 +363,16 @@ func (o Order) Run(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input,
 			return nil, err
 		}
 	}
+	if o.Prepare != nil {
+		spent, err := o.Prepare(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer func() {
+			spent.InputDuration, spent.OutputDuration = 0, 0
+			res.Usage = res.Usage.Add(spent)
+		}()
+	}
 	var stats ffmpeg.Stats
 	if o.aimed() {
 		stats, err = o.aim(ctx, ff, call, in, grants)
@@ -451,6 +465,22 @@ func (o Order) once(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input
 
 // argv is the whole command line behind ffmpeg's global flags.
 func (o Order) argv(p *plan, in ffmpeg.Input, dir string) ([]string, error) {
+	args, err := o.inputs(p, in)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range append([]file{{p.Output, p.Args}}, p.More...) {
+		if args = append(args, f.Args...); f.Name == "" {
+			args = append(args, "-f", "null", "-")
+		} else {
+			args = append(args, "file:"+filepath.Join(dir, f.Name))
+		}
+	}
+	return args, nil
+}
+
+// inputs are the arguments in front of the first output's.
+func (o Order) inputs(p *plan, in ffmpeg.Input) ([]string, error) {
 	var args []string
 	if p.Copyts {
 		args = append(args, "-copyts")
@@ -471,13 +501,6 @@ func (o Order) argv(p *plan, in ffmpeg.Input, dir string) ([]string, error) {
 			return nil, err
 		}
 		args = append(args, open...)
-	}
-	for _, f := range append([]file{{p.Output, p.Args}}, p.More...) {
-		if args = append(args, f.Args...); f.Name == "" {
-			args = append(args, "-f", "null", "-")
-		} else {
-			args = append(args, "file:"+filepath.Join(dir, f.Name))
-		}
 	}
 	return args, nil
 }
