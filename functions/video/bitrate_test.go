@@ -1,6 +1,7 @@
 package video
 
 import (
+	"bytes"
 	"math"
 	"os"
 	"path/filepath"
@@ -8,7 +9,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mediafn/mediafn/core/fn"
+	"github.com/mediafn/mediafn/core/slice"
+	"github.com/mediafn/mediafn/functions/internal/coded"
+	"github.com/mediafn/mediafn/functions/internal/encode"
 	"github.com/mediafn/mediafn/functions/internal/fnrig"
+	"github.com/mediafn/mediafn/functions/internal/render"
 )
 
 // spent is the size of a file's picture track in bits.
@@ -111,16 +117,19 @@ func TestBitrate(t *testing.T) {
 	}
 }
 
+// bursts is calm, but for noise around every place where a slice can begin.
+func bursts(t testing.TB) string {
+	return fnrig.Shared(t, "bursts.mp4", "-f", "lavfi", "-i", "testsrc2=s=192x108:r=25:d=16,noise=alls=40:allf=t:enable='lt(mod(t+2,4),3.2)',format=yuv420p",
+		"-c:v", "libx264", "-preset", "ultrafast", "-crf", "14", "-g", "25")
+}
+
 // TestBufferHoldsOverJoints: slices that begin and end on what takes most keep
 // to the decoder's buffer together.
 func TestBufferHoldsOverJoints(t *testing.T) {
 	t.Parallel()
 	rig := fnrig.New(t)
 	f := Transcode(rig.FFmpeg)
-	const size = "192x108"
-	// Calm, then noise around every place where a slice can begin.
-	src := fnrig.Shared(t, "bursts.mp4", "-f", "lavfi", "-i", "testsrc2=s="+size+":r=25:d=16,noise=alls=40:allf=t:enable='lt(mod(t+2,4),3.2)',format=yuv420p",
-		"-c:v", "libx264", "-preset", "ultrafast", "-crf", "14", "-g", "25")
+	src := bursts(t)
 	for _, params := range []string{
 		`{"crf":16,"max_bitrate":400000,"buffer":300000,"preset":"ultrafast","codec":"h265"}`,
 		`{"bitrate":300000,"max_bitrate":400000,"buffer":400000,"preset":"veryfast"}`,
@@ -168,5 +177,55 @@ func TestThinSourcesDoNotGrow(t *testing.T) {
 	}
 	if took := spent(t, run(t, rig, f, `{"preset":"veryfast","rate":"asked"}`, nil, thin)); took < 1.2*had {
 		t.Errorf("%.0f bits became %.0f by constant quality: the test proves nothing", had, took)
+	}
+}
+
+// TestRenditionsHoldTheBuffer: each of several files of the same slices keeps to
+// its own buffer.
+func TestRenditionsHoldTheBuffer(t *testing.T) {
+	t.Parallel()
+	rig := fnrig.New(t)
+	plan, path := planned(t, rig, Transcode(rig.FFmpeg), `{"crf":16,"max_bitrate":400000,"buffer":400000}`, bursts(t))
+	in, err := rig.Open(t, "source", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := render.Facts(t.Context(), rig.FFmpeg, &in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	crf := 16.0
+	rung := func(name string, height int, rate int64) render.Rendition {
+		p := &encode.Params{Format: "mp4", Preset: "ultrafast", PixelFormat: "yuv420p", AudioCodec: "none", CRF: &crf, MaxBitrate: rate, Buffer: rate, Height: height, Fit: "contain"}
+		p.Normalize()
+		return render.Rendition{Name: name, Params: p}
+	}
+	rungs := []render.Rendition{rung("large", 108, 400_000), rung("small", 54, 120_000)}
+	coming := make([][]slice.Sample, len(rungs))
+	for i := range plan.Segments {
+		part := &plan.Segments[i]
+		o := render.Order{Params: rungs[0].Params, Info: info, Part: part, Threads: 1, Ladder: rungs}
+		res, err := o.Run(t.Context(), rig.FFmpeg, &fn.Call{Trace: "test", Dir: t.TempDir(), Threads: 1, Part: part, Inputs: []fn.Input{in}}, &in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k, out := range res.Outputs {
+			b, err := os.ReadFile(out.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			table, err := coded.MP4(bytes.NewReader(b), int64(len(b)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			coming[k] = append(coming[k], table.Coded...)
+		}
+	}
+	for k, r := range rungs {
+		rate := r.Params.MaxBitrate
+		least, _, under := slice.Drain(coming[k], 1/float64(plan.Segments[0].Scale), slice.BufferStart*float64(rate), rate, rate)
+		if least < -slice.BufferSlack*float64(rate) {
+			t.Errorf("%s: %.1f %% of the buffer at the least, %d underflows", r.Name, 100*least/float64(rate), under)
+		}
 	}
 }

@@ -69,7 +69,7 @@ func (o Order) ladder(v *media.VideoStream) (*plan, error) {
 func (o Order) rendition(p *plan, v *media.VideoStream, i int, r Rendition, chain encode.Chain) (file, error) {
 	one := o
 	one.Params, one.Ladder, one.name = r.Params, nil, r.Name
-	scratch := &plan{Copyts: true}
+	scratch := &plan{Copyts: true, Frames: p.Frames}
 	scratch.Args = append(scratch.Args, "-map", "[v"+itoa(i)+"]")
 	if o.Part != nil {
 		one.pictures(scratch, v, len(chain.Before) > 0)
