@@ -25,7 +25,7 @@ const uploadColumns = `id, tenant, cloud, bucket, object, meta, mime, size, arri
 func (s *Store) CreateUpload(ctx context.Context, u Upload, from ...Upload) error {
 	return s.write(ctx, "state.upload", func(x *tx) {
 		x.about = u.ID
-		x.exec(nil, `INSERT INTO uploads (`+uploadColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+		x.exec(nil, `INSERT INTO uploads (`+uploadColumns+`, cleared) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,0)`,
 			u.ID, u.Tenant, u.Place.Cloud, u.Place.Bucket, u.Place.Key, plain(u.Meta), u.Mime, u.Size, u.Arrived, string(u.State), u.Concat,
 			u.Index, u.Why, ms(u.CreatedAt), ms(u.ExpiresAt), ms(u.WholeAt), ms(u.TouchedAt))
 		begins := int64(0)
@@ -114,20 +114,25 @@ func (s *Store) CountUploads(ctx context.Context, tenant string) (int, error) {
 }
 
 // Untended lists uploads somebody has to look after: those that expired, whole
-// ones nobody has worked on since idle, ended ones that have pieces which no
-// task can be reading, and ended ones that were last touched before old.
+// ones nobody has worked on since idle, ended ones with pieces that no task can be
+// reading, and those without that were last touched before old.
 func (s *Store) Untended(ctx context.Context, idle, old time.Time, limit int) ([]Upload, error) {
+	const op = "state.upload"
 	now := ms(s.Now())
-	rows, err := s.query(ctx, `SELECT `+uploadColumns+` FROM uploads WHERE
- (state = 'open' OR state = 'done' AND concat = 'partial') AND expires_at <= ?
- OR state = 'whole' AND touched_at <= ?
- OR state IN ('done', 'gone') AND touched_at <= ?
- OR state = 'gone' AND EXISTS (SELECT 1 FROM upload_pieces p WHERE p.upload_id = uploads.id)
- OR state = 'done' AND concat <> 'partial' AND EXISTS (SELECT 1 FROM upload_pieces p WHERE p.upload_id = uploads.id)
-  AND NOT EXISTS (SELECT 1 FROM upload_tasks u JOIN tasks t ON t.id = u.task_id WHERE u.upload_id = uploads.id AND t.state IN ('queued', 'running'))
- ORDER BY id LIMIT ?`, now, ms(idle), ms(old), limit)
+	rows, err := s.query(ctx, `SELECT `+uploadColumns+` FROM uploads WHERE cleared = 0 AND (
+ state = 'gone' OR state = 'whole' AND touched_at <= ?
+ OR (state = 'open' OR state = 'done' AND concat = 'partial') AND expires_at <= ?
+ OR state = 'done' AND concat <> 'partial' AND NOT EXISTS
+  (SELECT 1 FROM upload_tasks u JOIN tasks t ON t.id = u.task_id WHERE u.upload_id = uploads.id AND t.state IN ('queued', 'running')))
+ ORDER BY touched_at LIMIT ?`, ms(idle), now, limit)
 	all, err := collect(rows, err, scanUpload)
-	return all, classify("state.upload", err)
+	if err != nil || len(all) == limit {
+		return all, classify(op, err)
+	}
+	rows, err = s.query(ctx, `SELECT `+uploadColumns+` FROM uploads WHERE cleared = 1 AND touched_at <= ? ORDER BY touched_at LIMIT ?`,
+		ms(old), limit-len(all))
+	forgotten, err := collect(rows, err, scanUpload)
+	return append(all, forgotten...), classify(op, err)
 }
 
 // Pieces lists what has arrived of an upload, in order.
@@ -149,6 +154,7 @@ func (s *Store) DropPieces(ctx context.Context, upload string) error {
 	return s.write(ctx, "state.upload", func(x *tx) {
 		x.about = upload
 		x.exec(nil, `DELETE FROM upload_pieces WHERE upload_id = ?`, upload)
+		x.exec(nil, `UPDATE uploads SET cleared = 1 WHERE id = ? AND state IN ('done', 'gone')`, upload)
 	})
 }
 

@@ -18,9 +18,11 @@ CREATE TABLE uploads (
   created_at  BIGINT NOT NULL,
   expires_at  BIGINT NOT NULL,
   whole_at    BIGINT NOT NULL,
-  touched_at  BIGINT NOT NULL
+  touched_at  BIGINT NOT NULL,
+  cleared     INTEGER NOT NULL
 );
 CREATE INDEX uploads_tenant ON uploads (tenant, state);
+CREATE INDEX uploads_touched ON uploads (cleared, touched_at);
 
 CREATE TABLE upload_pieces (
   upload_id   TEXT NOT NULL,
@@ -29,6 +31,7 @@ CREATE TABLE upload_pieces (
   object      TEXT NOT NULL,
   PRIMARY KEY (upload_id, begins)
 );
+CREATE INDEX upload_pieces_object ON upload_pieces (object);
 
 CREATE TABLE upload_tasks (
   upload_id   TEXT NOT NULL,
