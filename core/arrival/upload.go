@@ -43,8 +43,9 @@ type Upload struct {
 	TouchedAt time.Time // by whoever works on it
 }
 
-// Block is what files are read in: a byte can be read once all of its block are
-// there. Slack is what is waited for beyond what must be read: readers look ahead.
+// Block is what is waited for at once; the gate reads in blocks that divide it, and
+// a byte can be read once all of its block are there. Slack is waited for beyond
+// what must be read: the gate reads ahead by no more.
 const (
 	Block = 1 << 20
 	Slack = 1 << 20
