@@ -5,7 +5,7 @@ BIN     := bin
 PKGS    := ./...
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: run test build setup setup-test charttest lint race fuzz chaos soak bench generate clean
+.PHONY: run test build setup setup-test charttest lint race fuzz chaos matrix soak bench generate clean
 
 ## run: install what is missing, build, start mediafn and send it a sliced transcode of FILE
 run: build
@@ -48,6 +48,11 @@ chaos: build setup-test
 ## soak: a film of MINUTES in slices; how much memory and disk that takes
 soak: build
 	$(GO) test -count=1 -timeout 60m ./e2e -v -run '^TestSoak$$' -soak.minutes=$(or $(MINUTES),180)
+
+## matrix: every kind of source through every kind of function, sliced and whole, and the table of docs/slicing.md;
+## ONLY=REGEXP for some cells SOURCE/FUNCTION
+matrix:
+	$(GO) test -count=1 -timeout 60m ./e2e/matrix -run TestMatrix -v -matrix.full -matrix.only='$(ONLY)'
 
 ## fuzz: every parser for FUZZTIME
 fuzz:
