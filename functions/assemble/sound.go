@@ -139,7 +139,7 @@ func hear(ctx fn.Context, eye *meter, in *fn.Input, track int, at []float64) ([]
 	args := []string{"-copyts"}
 	var graph strings.Builder
 	for i, t := range at {
-		a, err := seekTo(in, t-0.5, "-t", fmt.Sprintf("%.1f", earLength+1.5)) // or it is read to its end
+		a, err := seekTo(in, t-0.5)
 		if err != nil {
 			return nil, err
 		}
