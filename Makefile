@@ -62,6 +62,7 @@ fuzz:
 bench: build
 	$(BIN)/mediafn bench control --shape all
 	$(BIN)/mediafn bench slice $(FILE)
+	$(BIN)/mediafn bench predict $(FILE)
 
 ## generate: rewrite goldens and generated documents
 generate: build
