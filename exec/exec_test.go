@@ -239,6 +239,10 @@ func TestOutputsAreChecked(t *testing.T) {
 			return []fn.Output{{Name: "a", Path: c.Dir + "/p"}}
 		},
 		"a path for a name": func(c *fn.Call) []fn.Output { o := write(c, "a", nil); o.Name = "../a"; return []fn.Output{o} },
+		"a hidden folder":   func(c *fn.Call) []fn.Output { o := write(c, "a", nil); o.Name = "x/.y/a"; return []fn.Output{o} },
+		"an empty folder":   func(c *fn.Call) []fn.Output { o := write(c, "a", nil); o.Name = "x//a"; return []fn.Output{o} },
+		"from the root":     func(c *fn.Call) []fn.Output { o := write(c, "a", nil); o.Name = "/a"; return []fn.Output{o} },
+		"too deep":          func(c *fn.Call) []fn.Output { o := write(c, "a", nil); o.Name = "1/2/3/4/5/a"; return []fn.Output{o} },
 		"two of one name":   func(c *fn.Call) []fn.Output { o := write(c, "a", nil); return []fn.Output{o, o} },
 	} {
 		b := newBench(t, func(_ context.Context, call *fn.Call) (*fn.Result, error) {
@@ -251,6 +255,31 @@ func TestOutputsAreChecked(t *testing.T) {
 		if items, err := s.List(t.Context(), "work", "", "", 10); err != nil || len(items) > 0 {
 			t.Errorf("%s: stored %v %v", name, items, err)
 		}
+	}
+}
+
+// Files that refer to each other keep their folders.
+func TestOutputsInFolders(t *testing.T) {
+	b := newBench(t, func(_ context.Context, call *fn.Call) (*fn.Result, error) {
+		one, two := write(call, "a", []byte("one")), write(call, "b", []byte("two"))
+		one.Name, two.Name = "video/720p.m3u8", "video/720p/00001.m4s"
+		return &fn.Result{Outputs: []fn.Output{one, two}}, nil
+	}, nil)
+	j := jobFor(b.put(t, "main", "ok.png", picture(2, 2)))
+	out, err := b.Run(t.Context(), j, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"video/720p.m3u8", "video/720p/00001.m4s"} {
+		if o := out.Outputs[i]; o.Name != want || o.Key != j.Out.Prefix+"/"+want || string(b.get(t, o.Ref)) != []string{"one", "two"}[i] {
+			t.Errorf("%+v", o)
+		}
+	}
+	p := job.Job{Trace: "t2", Fn: job.Publish, Version: "1", Inputs: []job.Input{{Slot: "files", Ref: out.Outputs[0].Ref, Name: out.Outputs[0].Name},
+		{Slot: "files", Ref: out.Outputs[1].Ref, Name: out.Outputs[1].Name}}}
+	p.Out.Final = []media.Ref{{Bucket: "results", Key: "film/video/720p.m3u8"}, {Bucket: "results", Key: "elsewhere.m4s"}}
+	if out, err = b.Run(t.Context(), p, nil); err != nil || out.Outputs[0].Name != "video/720p.m3u8" || out.Outputs[1].Name != "elsewhere.m4s" {
+		t.Errorf("%+v: %v", out.Outputs, err)
 	}
 }
 

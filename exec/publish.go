@@ -3,6 +3,7 @@ package exec
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -28,6 +29,9 @@ func (e *Executor) publish(ctx context.Context, j *job.Job) (job.Outcome, error)
 	var out job.Outcome
 	for i, in := range j.Inputs {
 		obj, moved, err := e.publishOne(ctx, in.Ref, j.Out.Final[i])
+		if strings.HasSuffix(obj.Key, "/"+in.Name) && in.Name != "" {
+			obj.Name = in.Name
+		}
 		if err != nil {
 			return out, &errs.Error{Kind: errs.KindOf(err), Op: j.Fn, Field: "output_files." + strconv.Itoa(i), Err: err}
 		}

@@ -6,6 +6,7 @@ import (
 	"hash"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -110,10 +111,18 @@ func inside(root *os.Root, dir string, o fn.Output) (string, int64, error) {
 	return path, info.Size(), nil
 }
 
-// safeName reports whether s is a file name without directories.
+// safeName reports whether s is a file name, or a few of them in folders of
+// each other: the files of a package refer to each other by such names.
 func safeName(s string) bool {
+	elements := strings.Split(s, "/")
+	return len(elements) <= maxFolders+1 && !slices.ContainsFunc(elements, func(e string) bool { return !safeElement(e) })
+}
+
+const maxFolders = 4
+
+func safeElement(s string) bool {
 	return s != "" && s[0] != '.' && len(s) <= 255 && utf8.ValidString(s) &&
-		!strings.ContainsFunc(s, func(r rune) bool { return r == '/' || r == '\\' || r < 0x20 || r == 0x7f })
+		!strings.ContainsFunc(s, func(r rune) bool { return r == '\\' || r < 0x20 || r == 0x7f })
 }
 
 func (e *Executor) storeFile(ctx context.Context, ref media.Ref, o fn.Output, f *os.File, size int64) (media.Object, error) {

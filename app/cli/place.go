@@ -124,8 +124,11 @@ func targets(outs []string, files []api.CallbackFile) ([]string, error) {
 	return paths, nil
 }
 
-// ownName is the name a result brings.
+// ownName is the name a result brings, with its folders if it has some.
 func ownName(f api.CallbackFile, i int) string {
+	if name := filepath.FromSlash(f.Extra.Name); strings.Contains(f.Extra.Name, "/") && filepath.IsLocal(name) {
+		return name
+	}
 	for _, name := range []string{f.Extra.Name, f.Key} {
 		if base := filepath.Base(name); name != "" && base != "." && base != ".." && base != "/" {
 			return base

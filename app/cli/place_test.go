@@ -36,6 +36,7 @@ func TestTargets(t *testing.T) {
 		{[]string{"shot.jpg"}, results("1.jpg", "2.jpg"), []string{"shot-1.jpg", "shot-2.jpg"}},
 		{[]string{"new/"}, results("x.jpg", "x.jpg"), []string{"new/x.jpg", "new/x-2.jpg"}},
 		{[]string{"new/"}, results("../../evil", ".."), []string{"new/evil", "new/result-2"}},
+		{[]string{"new/"}, results("master.m3u8", "video/720p.mp4", "video/../../x"), []string{"new/master.m3u8", "new/video/720p.mp4", "new/x"}},
 		{[]string{"-"}, results("x"), []string{"-"}},
 		{[]string{"-"}, results("x", "y"), nil},
 		{[]string{"a", "b"}, results("x"), nil},

@@ -146,7 +146,7 @@ type Result struct {
 // Output is a file in Call.Dir, or one that is stored already.
 type Output struct {
 	Slot string
-	Name string // file name it is stored under, without directories
+	Name string // file name it is stored under; in folders ("video/720p.mp4") where files refer to each other
 	Path string
 	Kind media.Kind
 	Mime string

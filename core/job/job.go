@@ -55,6 +55,9 @@ type Input struct {
 	Slot string          `json:"slot"`
 	Ref  media.Ref       `json:"ref,omitzero"`
 	Doc  json.RawMessage `json:"doc,omitempty"`
+	// Name is that of a file of another component, where it has folders; else the
+	// end of its key tells.
+	Name string `json:"name,omitempty"`
 	// Facts is what the platform already knows about the media at Ref.
 	Facts *media.Info `json:"facts,omitempty"`
 	// Pieces are read instead of the object at Ref, which is not there yet.

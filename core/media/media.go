@@ -52,7 +52,7 @@ func (r Ref) String() string {
 // Object is a stored file and what the store and the sniffer say of it.
 type Object struct {
 	Ref
-	Name   string `json:"name,omitempty"` // file name inside its event, "out.mp4", "00012.jpg"
+	Name   string `json:"name,omitempty"` // file name inside its event, "out.mp4", "00012.jpg", "video/720p.mp4"
 	Kind   Kind   `json:"kind,omitempty"`
 	Mime   string `json:"mime,omitempty"`
 	Size   int64  `json:"file_size"`

@@ -312,6 +312,14 @@ func (r *round) wire(slot string, ref flow.Ref) ([]job.Input, error) {
 	for i := range refs {
 		found[i] = job.Input{Slot: slot, Ref: refs[i], Facts: r.infoOf(refs[i])}
 	}
+	if ref.Component >= 0 {
+		objects, _ := r.files(ref.Component)
+		for i := range found {
+			if strings.Contains(objects[i].Name, "/") {
+				found[i].Name = objects[i].Name
+			}
+		}
+	}
 	return found, nil
 }
 
@@ -444,13 +452,16 @@ func namesOf(files []job.Input) []string {
 	names := make([]string, len(files))
 	count := map[string]int{}
 	for i := range files {
-		names[i] = path.Base(files[i].Ref.Key)
+		if names[i] = files[i].Name; names[i] == "" {
+			names[i] = path.Base(files[i].Ref.Key)
+		}
 		count[names[i]]++
 	}
 	for i := range files {
 		// TASK/COMPONENT[/ORDER]/TRACE/NAME
-		if parts := strings.Split(files[i].Ref.Key, "/"); count[names[i]] > 1 && len(parts) > 3 {
-			names[i] = path.Join(append(parts[1:len(parts)-2:len(parts)-2], names[i])...)
+		parts := strings.Split(strings.TrimSuffix(files[i].Ref.Key, "/"+names[i]), "/")
+		if count[names[i]] > 1 && len(parts) > 2 {
+			names[i] = path.Join(append(parts[1:len(parts)-1:len(parts)-1], names[i])...)
 		}
 	}
 	return names
