@@ -132,10 +132,14 @@ func (x *tx) updateWork(g *Guarded) {
 	if len(w.LostBy) > 0 {
 		lostBy = text(w.LostBy).String
 	}
-	x.exec(still(g), `UPDATE work SET priority = ?, state = ?, attempt = ?, failures = ?, losses = ?, lost_by = ?, trace = ?, worker = ?,
+	var job sql.NullString // changes only when a row is run again by itself
+	if g.Was.Final() {
+		job = nullable(w.Job)
+	}
+	x.exec(still(g), `UPDATE work SET job = COALESCE(?, job), priority = ?, state = ?, attempt = ?, failures = ?, losses = ?, lost_by = ?, trace = ?, worker = ?,
  outputs = ?, facts = ?, usage = ?, error = ?, not_before = ?, started_at = ?, lease_till = ?, deadline = ?, ended_at = ?
  WHERE id = ? AND attempt = ? AND state = ? AND (trace = ? OR ? = '')`,
-		w.Priority, string(w.State), w.Attempt, w.Failures, w.Losses, lostBy, w.Trace, w.Worker,
+		job, w.Priority, string(w.State), w.Attempt, w.Failures, w.Losses, lostBy, w.Trace, w.Worker,
 		text(w.Outputs), nullable(w.Facts), usage(w.Usage), text(w.Error), ms(w.NotBefore), ms(w.StartedAt), ms(w.LeaseTill),
 		ms(w.Deadline), ms(w.EndedAt), w.ID, g.Attempt, string(g.Was), g.Trace, g.Trace)
 }

@@ -35,6 +35,12 @@ func testGuards(t *testing.T, b *bench) {
 		t.Errorf("a refused write changed the row: %+v", got)
 	}
 	b.apply(state.Change{Update: []state.Guarded{{Work: done, Was: task.Running, Attempt: 1}}})
+	again := done
+	again.State, again.Job = task.Ready, []byte(`{"fn":"t","fresh":["720p"]}`) // a retry may change what is to be done
+	b.apply(state.Change{Update: []state.Guarded{{Work: again, Was: task.Succeeded, Attempt: 1}}})
+	if got := b.row(w.ID); string(got.Job) != string(again.Job) {
+		t.Errorf("the job of a retry is %s", got.Job)
+	}
 	next := tk
 	next.State = task.Running
 	b.apply(state.Change{Task: &next})
