@@ -380,13 +380,15 @@ func (c *compiler) finish(f *File) {
 		}
 	}
 	c.result(f.Result)
-	c.plan.Report = map[string]Ref{}
+	c.plan.Report = map[string][]Ref{}
 	for _, key := range slices.Sorted(maps.Keys(f.Report)) {
-		if ref, ok := c.ref(nil, f.Report[key]); ok {
-			if ref.Files() {
+		for _, alternative := range strings.Split(f.Report[key], "|") {
+			ref, ok := c.ref(nil, strings.TrimSpace(alternative))
+			if ok && ref.Files() {
 				c.fault("report: %s: %s means files, not a value", key, ref)
+			} else if ok {
+				c.plan.Report[key] = append(c.plan.Report[key], ref)
 			}
-			c.plan.Report[key] = ref
 		}
 	}
 }

@@ -120,8 +120,12 @@ func draw(p *flow.Plan) string {
 	}
 	fmt.Fprintf(&b, "\nresult: %s\n", strings.Join(groups, ", "))
 	keys := []string{}
-	for key, ref := range p.Report {
-		keys = append(keys, key+" ← "+ref.String())
+	for key, refs := range p.Report {
+		texts := make([]string, len(refs))
+		for i, ref := range refs {
+			texts[i] = ref.String()
+		}
+		keys = append(keys, key+" ← "+strings.Join(texts, " | "))
 	}
 	slices.Sort(keys)
 	fmt.Fprintf(&b, "report: %s\n", strings.Join(keys, ", "))

@@ -14,7 +14,7 @@ type Plan struct {
 	Modules    []Module
 	Components []*Component // by index, in the order of the file
 	Result     [][]int      // the first entry of which one ran; its files together
-	Report     map[string]Ref
+	Report     map[string][]Ref // of each the first that is there
 	Warnings   []string // what was understood, though it was probably not meant so
 	byName     map[string]*Component
 }

@@ -114,9 +114,12 @@ func (r *round) draft(m *flow.Module) Draft {
 // report collects the facts the flow shows to the caller.
 func (r *round) report() json.RawMessage {
 	out := map[string]json.RawMessage{}
-	for key, ref := range r.view.Plan.Report {
-		if v, err := r.raw(ref); err == nil && v != nil {
-			out[key] = v
+	for key, refs := range r.view.Plan.Report {
+		for _, ref := range refs {
+			if v, err := r.raw(ref); err == nil && v != nil {
+				out[key] = v
+				break
+			}
 		}
 	}
 	if a := r.arrival(); a != nil {
