@@ -6,6 +6,7 @@ import "github.com/mediafn/mediafn/core/errs"
 type Audio struct {
 	Codec      string // where the configuration decides it: aac, mp3, …
 	Profile    string
+	Object     int // MPEG-4 audio object type
 	SampleRate int // Hz
 	Channels   int
 }
@@ -22,7 +23,7 @@ func AAC(b []byte) (Audio, error) {
 	if r.over {
 		return Audio{}, errs.New(errs.Invalid, op, "AAC configuration is truncated")
 	}
-	a := Audio{Codec: "aac", SampleRate: rate}
+	a := Audio{Codec: "aac", Object: int(object), SampleRate: rate}
 	if ch < 8 {
 		a.Channels = [...]int{0, 1, 2, 3, 4, 5, 6, 8}[ch]
 	} else if ch == 11 {
