@@ -1,8 +1,21 @@
 #!/bin/sh
-# Installs the servers that tests start, beyond what setup.sh installs:
-# PostgreSQL as a package, the others as programs in bin/tests.
+# Installs what tests start, beyond what setup.sh installs: PostgreSQL and a browser
+# as packages, other servers as programs in bin/tests.
 set -eu
 cd "$(dirname "$0")/.."
+
+# apt PACKAGE…
+apt() {
+	if ! command -v apt-get >/dev/null; then
+		echo "The tests need $*. Please install it and try again." >&2
+		exit 1
+	fi
+	echo "Installing: $*"
+	sudo=
+	[ "$(id -u)" = 0 ] || sudo=sudo
+	$sudo apt-get update -qq
+	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
 
 postgres() {
 	for initdb in /usr/lib/postgresql/*/bin/initdb; do
@@ -12,26 +25,14 @@ postgres() {
 }
 
 if ! postgres; then
-	if ! command -v apt-get >/dev/null; then
-		echo "The tests need PostgreSQL 15 or later (initdb and postgres). Please install it and try again." >&2
-		exit 1
-	fi
 	sudo=
-	if [ "$(id -u)" != 0 ]; then
-		if ! command -v sudo >/dev/null; then
-			echo "Please install as root: apt-get install postgresql" >&2
-			exit 1
-		fi
-		sudo=sudo
-	fi
-	echo "Installing: postgresql"
+	[ "$(id -u)" = 0 ] || sudo=sudo
 	# The tests make clusters of their own: the package shall not leave one running.
 	if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
 		$sudo mkdir -p /etc/postgresql-common
 		echo "create_main_cluster = false" | $sudo tee /etc/postgresql-common/createcluster.conf >/dev/null
 	fi
-	$sudo apt-get update -qq
-	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null
+	apt postgresql
 	postgres || {
 		echo "PostgreSQL is still missing after the installation of postgresql" >&2
 		exit 1
@@ -40,15 +41,7 @@ fi
 
 # ip, and namespaces for processes that tests cut off from the network.
 if ! command -v ip >/dev/null || ! command -v nsenter >/dev/null; then
-	if ! command -v apt-get >/dev/null; then
-		echo "The tests need ip (iproute2) and nsenter (util-linux). Please install them and try again." >&2
-		exit 1
-	fi
-	echo "Installing: iproute2 util-linux"
-	sudo=
-	[ "$(id -u)" = 0 ] || sudo=sudo
-	$sudo apt-get update -qq
-	$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends iproute2 util-linux >/dev/null
+	apt iproute2 util-linux
 fi
 
 # server NAME PACKAGE: of the version in go.mod, built again when that changes.
@@ -75,3 +68,23 @@ s3() {
 }
 
 s3
+
+# A browser, and the players that show what is packaged for streaming in it.
+command -v chromium >/dev/null || apt chromium
+
+# player PACKAGE VERSION FILE: a script of an npm package.
+player() {
+	want="bin/tests/players/$1-$2.js"
+	[ -s "$want" ] && return
+	command -v npm >/dev/null || apt npm
+	echo "Fetching $1 $2"
+	mkdir -p bin/tests/players
+	rm -f "bin/tests/players/$1-"*.js
+	tmp=$(mktemp -d)
+	(cd "$tmp" && npm pack --silent "$1@$2" >/dev/null && tar xzf ./*.tgz "package/$3")
+	cp "$tmp/package/$3" "$want.new" && mv "$want.new" "$want"
+	rm -rf "$tmp"
+}
+
+player hls.js 1.7.4 dist/hls.min.js
+player dashjs 5.2.1 dist/modern/umd/dash.all.min.js

@@ -230,6 +230,7 @@ type Packaging struct {
 	// Languages name the sound tracks in order (RFC 5646); what is missing or
 	// empty is as the source says.
 	Languages []string `json:"languages,omitempty"`
+	Subtitles bool     `json:"subtitles,omitempty"` // those of the source that are text, as WebVTT
 }
 
 // Assign distributes n input files over the slots, in order. The result has

@@ -8,6 +8,7 @@ import (
 	"github.com/mediafn/mediafn/functions/generate"
 	"github.com/mediafn/mediafn/functions/image"
 	"github.com/mediafn/mediafn/functions/inspect"
+	"github.com/mediafn/mediafn/functions/ladder"
 	"github.com/mediafn/mediafn/functions/restore"
 	"github.com/mediafn/mediafn/functions/service"
 	"github.com/mediafn/mediafn/functions/video"
@@ -31,6 +32,7 @@ func Menu(t Tools) *fn.Registry {
 		assemble.Joints(t.FFmpeg),
 		assemble.Merge(t.FFmpeg),
 		assemble.Mux(t.FFmpeg),
+		assemble.Package(t.FFmpeg),
 		assemble.Publish(),
 		assemble.Remux(t.FFmpeg),
 		derive.Audio(t.FFmpeg),
@@ -38,6 +40,8 @@ func Menu(t Tools) *fn.Registry {
 		generate.Noop(),
 		image.Transform(t.Engine),
 		inspect.Probe(t.FFmpeg, t.Engine),
+		ladder.DASH(t.FFmpeg),
+		ladder.HLS(t.FFmpeg),
 		restore.Deblur(t.FFmpeg),
 		restore.Deinterlace(t.FFmpeg),
 		restore.Delogo(t.FFmpeg),

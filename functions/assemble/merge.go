@@ -213,6 +213,11 @@ func (j joining) args(ctx fn.Context, job *ffmpeg.Job, inBand bool) (args, left 
 		}
 		open, tracks, n := from.tracks(plan.Assembly.Container, next, 0, in)
 		args, maps, next = append(args, open...), append(maps, tracks...), next+n
+		for i, a := range from.info.Audio {
+			if a.Language != "" && plan.Assembly.DropTags { // what is spoken stays true
+				maps = append(maps, fmt.Sprintf("-metadata:s:a:%d", i), "language="+a.Language)
+			}
+		}
 	}
 	in, err := source.Open(j.call.In("source")).Args()
 	if err != nil {

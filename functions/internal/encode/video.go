@@ -26,7 +26,7 @@ type Video struct {
 	Level      string  // "4.1"
 	GOP        int     // frames between keyframes at most
 	KeySeconds float64 // a keyframe at the first picture at or behind each multiple of it, from the first picture on
-	KeyFrom    float64 // seconds from the first picture to where the encoder's clock is zero
+	KeyFrom    float64 // seconds from the first picture of the whole to the first that is encoded
 	KeyAt      int64   // number of a frame that must be a keyframe, beside the first; 0 = none
 	BFrames    *int    // between two others, at most
 
@@ -282,7 +282,8 @@ func (v Video) Distance() int64 {
 
 // keyframes is the expression that is true for the first picture of every
 // interval. It counts intervals, not keyframes: a slice may begin inside of
-// one, and a gap may span several.
+// one, and a gap may span several. FFmpeg counts t from the first picture it
+// encodes.
 func (v Video) keyframes() string {
 	interval := func(t string) string {
 		return "floor((" + t + "+(" + number(v.KeyFrom+slice.GridSlack) + "))/" + number(v.KeySeconds) + ")"

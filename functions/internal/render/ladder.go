@@ -64,6 +64,19 @@ func (o Order) ladder(v *media.VideoStream) (*plan, error) {
 	return p, nil
 }
 
+// languages says those of the sound tracks again, which go with all other tags.
+func (o Order) languages() (args []string) {
+	if o.Params.AudioCodec == "none" {
+		return nil
+	}
+	for i, a := range o.Info.Audio {
+		if a.Language != "" {
+			args = append(args, "-metadata:s:a:"+itoa(i), "language="+a.Language)
+		}
+	}
+	return args
+}
+
 // rendition is one output of the run. Its track counts in ticks that hold the
 // source's, so that all files agree in every time.
 func (o Order) rendition(p *plan, v *media.VideoStream, i int, r Rendition, chain encode.Chain) (file, error) {
@@ -77,6 +90,7 @@ func (o Order) rendition(p *plan, v *media.VideoStream, i int, r Rendition, chai
 		scratch.Length = o.Info.Duration
 		if i == 0 {
 			o.soundArgs(scratch)
+			scratch.Args = append(scratch.Args, o.languages()...)
 		} else {
 			scratch.Args = append(scratch.Args, "-an")
 		}

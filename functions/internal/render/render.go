@@ -142,21 +142,20 @@ func (o Order) plan() (*plan, error) {
 	return p, nil
 }
 
-// video is how p's pictures are encoded here: the encoder's clock begins with a
-// slice, or with what is cut out, otherwise it is the source's.
+// video is how p's pictures are encoded here.
 func (o Order) video(p *encode.Params, v *media.VideoStream) encode.Video {
 	e, _ := p.RateFor(o.profile())
-	switch {
-	case o.Part != nil:
+	if o.Part != nil {
 		e.KeyFrom = v.TimeBase.Seconds(o.Part.Start - o.first(v))
 		e.KeyAt = o.keyAt(p, e.Distance(), e.KeyFrom)
-	case !o.trimmed() && v.TimeBase.Known():
-		e.KeyFrom = o.origin() - v.TimeBase.Seconds(o.first(v))
 	}
 	o.turn.apply(&e)
 	if o.buffered(e) {
 		e.MaxBitrate, e.Buffer = e.VBV()
 		e.Start, e.Saved = o.bufferStart(), o.saved[o.name]
+		if e.Level == "" {
+			e.Level = levelOf(p, e, v)
+		}
 	}
 	return e
 }
@@ -182,6 +181,20 @@ func (o Order) profile() *media.Info {
 		return o.seen
 	}
 	return o.Info
+}
+
+// levelOf is the level of a slice's stream by the whole peak rate, of which a
+// slice that is encoded again uses less: all slices are to have the same headers.
+func levelOf(p *encode.Params, e encode.Video, v *media.VideoStream) string {
+	chain, err := p.Picture().Plan(v, e)
+	if err != nil {
+		return "" // the run says so
+	}
+	rate := v.AvgRate.Float()
+	if p.Rate().Known() {
+		rate = p.Rate().Float()
+	}
+	return e.LevelFor(encode.Shape{Width: chain.Width, Height: chain.Height, FrameRate: rate})
 }
 
 // encodeBase is the encoder's time base. A filter graph hides the source's
@@ -295,6 +308,7 @@ func (o Order) whole(p *plan, v *media.VideoStream) {
 	p.Args = append(p.Args, "-dn")
 	if o.Params.Metadata == "strip" {
 		p.Args = append(p.Args, "-map_metadata", "-1", "-map_chapters", "-1")
+		p.Args = append(p.Args, o.languages()...)
 	} else {
 		p.Args = append(p.Args, "-map_metadata", "0", "-map_chapters", "0")
 	}

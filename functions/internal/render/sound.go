@@ -44,7 +44,7 @@ func (o Order) soundArgs(p *plan) {
 // fill are the filters that lengthen or cut sound to where the pictures are.
 func (o Order) fill() []string {
 	v := o.Info.MainVideo()
-	first, length := v.TimeBase.Seconds(o.first(v)), v.Duration
+	first, length := v.TimeBase.Seconds(o.first(v))-o.origin(), v.Duration
 	if t := v.Timing; t != nil {
 		length = v.TimeBase.Seconds(t.LastPTS + t.LastDur - t.FirstPTS)
 	}
