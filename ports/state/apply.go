@@ -142,6 +142,9 @@ func (x *tx) updateWork(g *Guarded) {
 		job, w.Priority, string(w.State), w.Attempt, w.Failures, w.Losses, lostBy, w.Trace, w.Worker,
 		text(w.Outputs), nullable(w.Facts), usage(w.Usage), text(w.Error), ms(w.NotBefore), ms(w.StartedAt), ms(w.LeaseTill),
 		ms(w.Deadline), ms(w.EndedAt), w.ID, g.Attempt, string(g.Was), g.Trace, g.Trace)
+	if g.Was.Final() && !w.State.Final() && len(w.Job) > 0 { // a retry may ask for something else
+		x.exec(nil, `UPDATE work SET job = ? WHERE id = ?`, string(w.Job), w.ID)
+	}
 }
 
 // still is the check of a guarded write to a row.

@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) driver.Driver) {
 		{"List", testList},
 		{"Stuck", testStuck},
 		{"Used", testUsed},
+		{"RetriedJob", testRetriedJob},
 		{"ByTrace", testByTrace},
 		{"Priority", testPriority},
 		{"Guards", testGuards},

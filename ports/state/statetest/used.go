@@ -42,3 +42,26 @@ func testUsed(t *testing.T, b *bench) {
 		t.Error(diff)
 	}
 }
+
+// testRetriedJob: what is run again does what it is told then, nothing else
+// changes a job.
+func testRetriedJob(t *testing.T, b *bench) {
+	tk := b.submit("a", "1")
+	w := work(&tk, "A", -1, task.Ready)
+	b.insert(w)
+	for _, c := range []struct {
+		to   task.State
+		want string
+	}{{task.Running, `{"fn":"t.work"}`}, {task.Succeeded, `{"fn":"t.work"}`}, {task.Ready, `{"fn":"t.work","fresh":["all"]}`}} {
+		was := w.State
+		w.State, w.Job = c.to, []byte(`{"fn":"t.work","fresh":["all"]}`)
+		b.apply(state.Change{Update: []state.Guarded{{Work: w, Was: was, Attempt: w.Attempt}}})
+		v, err := b.View(t.Context(), tk.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(v.Work[w.ID].Job); got != c.want {
+			t.Errorf("from %s to %s: the job is %s, want %s", was, c.to, got, c.want)
+		}
+	}
+}
