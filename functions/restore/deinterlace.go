@@ -20,21 +20,21 @@ var deinterlaceSpec = declare("video.deinterlace", "Make full frames of interlac
 type deinterlaceParams struct {
 	encode.Params
 	Method string `json:"method" default:"bwdif" enum:"bwdif,yadif,estdif" help:"how missing lines are found"`
-	Rate   string `json:"rate" default:"frame" enum:"frame,field" help:"a frame of every frame, or of every field"`
+	Mode   string `json:"mode" default:"frame" enum:"frame,field" help:"a frame of every frame, or of every field"`
 	Parity string `json:"parity" default:"auto" enum:"auto,tff,bff" help:"which field is first: as the source says, the upper, the lower"`
 }
 
 var deinterlace = recipe[deinterlaceParams]{
 	Encode: func(p *deinterlaceParams) *encode.Params { p.Deinterlace = "off"; return &p.Params },
 	Check: func(p *deinterlaceParams) error {
-		if p.Rate == "field" && p.FPS != "" {
-			return errs.InField("params.fps", "is twice the source's with rate field")
+		if p.Mode == "field" && p.FPS != "" {
+			return errs.InField("params.fps", "is twice the source's with mode field")
 		}
 		return nil
 	},
 	Lap: func(*deinterlaceParams) fn.Lap { return fn.Lap{Before: 2, After: 2} },
 	Rate: func(p *deinterlaceParams, v *media.VideoStream) media.Rational {
-		if p.Rate != "field" {
+		if p.Mode != "field" {
 			return media.Rational{}
 		}
 		return times(v, 2)
@@ -44,9 +44,9 @@ var deinterlace = recipe[deinterlaceParams]{
 	},
 	Class: func(p *deinterlaceParams) string { return p.Method },
 	Order: func(p *deinterlaceParams, o *render.Order) {
-		mode := map[string]string{"frame": "send_frame", "field": "send_field"}[p.Rate]
+		mode := map[string]string{"frame": "send_frame", "field": "send_field"}[p.Mode]
 		if p.Method == "estdif" {
-			mode = p.Rate
+			mode = p.Mode
 		}
 		f := graph.New(p.Method, "mode", mode, "parity", p.Parity, "deint", "all")
 		if !o.Rate.Known() {

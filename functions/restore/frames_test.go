@@ -42,8 +42,8 @@ func TestDeinterlace(t *testing.T) {
 		name, params string
 		gain         float64
 	}{
-		{"bwdif field", `"rate":"field"`, 5},
-		{"estdif field", `"method":"estdif","rate":"field"`, 3},
+		{"bwdif field", `"mode":"field"`, 5},
+		{"estdif field", `"method":"estdif","mode":"field"`, 3},
 		{"yadif frame", `"method":"yadif"`, 0},
 		{"bwdif bottom first", `"parity":"bff"`, 0},
 	} {
