@@ -201,6 +201,9 @@ func rgb(v *media.VideoStream) bool {
 	return v.Color.Matrix == "gbr"
 }
 
+// Full reports whether the track's samples use the full range of codes.
+func Full(v *media.VideoStream) bool { return full(v) }
+
 func full(v *media.VideoStream) bool {
 	return v.Color.Range == "pc" || strings.HasPrefix(v.PixelFormat, "yuvj")
 }

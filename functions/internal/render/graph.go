@@ -22,6 +22,10 @@ func (o Order) graph(p *plan, chain encode.Chain, v *media.VideoStream) (string,
 		l.add(between(from(o.Part), to(o.Part)))
 	}
 	if o.Work != nil {
+		if encode.Full(v) {
+			// Said, or a filter without formats of full range has it squeezed.
+			l.add(graph.New("scale", "in_range", "pc", "out_range", "pc"))
+		}
 		l.through("taken", "worked", o.Work)
 		if o.Part != nil && !o.Rate.Known() && overlaps(o.Part) {
 			l.add(between(o.Part.Start, o.Part.End))
