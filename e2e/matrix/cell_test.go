@@ -32,6 +32,7 @@ var functions = []function{
 	{name: "transcode", cmd: "video.transcode"},
 	{name: "watermark", cmd: "video.watermark", params: `"texts":[{"text":"mediafn","position":"top-left","size":12,"start":1.5,"end":4.5}]`},
 	{name: "denoise, overlapping", cmd: "video.denoise"},
+	{name: "removal", cmd: "video.delogo", params: `"marks":[{"x":0.1,"y":0.2,"width":0.2,"height":0.2,"start":1,"end":4.5}]`},
 	{name: "frame rate", cmd: "video.transcode", params: `"fps":"RATE"`, undone: "setpts=PTS-STARTPTS,fps=RATE", refused: []string{"frame_rate"}},
 }
 
