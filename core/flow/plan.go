@@ -12,10 +12,10 @@ type Plan struct {
 	Version    string // digest of the file's content
 	Summary    string
 	Modules    []Module
-	Components []*Component // by index, in the order of the file
-	Result     [][]int      // the first entry of which one ran; its files together
+	Components []*Component     // by index, in the order of the file
+	Result     [][]int          // the first entry of which one ran; its files together
 	Report     map[string][]Ref // of each the first that is there
-	Warnings   []string // what was understood, though it was probably not meant so
+	Warnings   []string         // what was understood, though it was probably not meant so
 	byName     map[string]*Component
 }
 
