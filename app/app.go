@@ -134,7 +134,7 @@ func (a *App) open(ctx context.Context) (err error) {
 	if a.plays("controller") {
 		store, err := p.blobs.Get(p.place.Cloud)
 		if err == nil {
-			err = a.cfg.ages().Check(store, p.place)
+			err = a.cfg.ages().Check(store.CheckRules, p.place)
 		}
 		if err != nil {
 			return err

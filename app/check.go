@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/exec/egress"
+	"github.com/mediafn/mediafn/ports/blob/s3"
 )
 
 // Check completes and validates the configuration, reads every address in it,
@@ -86,22 +86,18 @@ func (c *Config) Check() ([]string, error) {
 	return append(lines, c.alone(plays)...), nil
 }
 
-// checkAges asks an S3 store, which is not spoken to for it, whether it could keep
-// the ages; the others have no rules of their own.
+// checkAges looks whether an S3 store could keep the ages; the others have no
+// rules of their own. Its secrets need not be there.
 func (c *Config) checkAges() error {
-	if _, where, _ := strings.Cut(c.Blobs[0], "="); !strings.HasPrefix(where, "s3:") {
+	_, where, _ := strings.Cut(c.Blobs[0], "=")
+	if !strings.HasPrefix(where, "s3:") {
 		return nil
 	}
-	_, open, err := parseBlob(c.Blobs[0])
+	o, err := s3.Parse(where)
 	if err != nil {
 		return err
 	}
-	store, err := open(context.Background())
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	return c.ages().Check(store, task.Place{Results: bucketResults, Segments: bucketSegments})
+	return c.ages().Check(o.CheckRules, task.Place{Results: bucketResults, Segments: bucketSegments})
 }
 
 // alone warns of roles apart over parts that only one process can reach.

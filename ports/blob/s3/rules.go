@@ -29,16 +29,20 @@ const ruleID = "mediafn-"
 
 const day = 24 * time.Hour
 
-// CheckRules implements driver.Keeper. S3 counts whole days.
-func (s *Store) CheckRules(rules []driver.Rule) error {
+// CheckRules implements driver.Keeper.
+func (s *Store) CheckRules(rules []driver.Rule) error { return s.o.CheckRules(rules) }
+
+// CheckRules says whether a store at o would keep rules, see blob.Store. S3
+// counts whole days.
+func (o Options) CheckRules(rules []driver.Rule) error {
 	const op = "s3.rules"
-	if !s.o.Lifecycle {
-		return errs.New(errs.Unsupported, op, "%s: lifecycle=true in its address allows to set rules", s.o)
+	if !o.Lifecycle {
+		return errs.New(errs.Unsupported, op, "%s: lifecycle=true in its address allows to set rules", o)
 	}
 	for _, r := range rules {
 		for _, age := range []time.Duration{r.Cool, r.Delete} {
 			if age%day != 0 {
-				return errs.New(errs.Invalid, op, "%s: rule %s: S3 counts whole days, %s is none", s.o, r.Name, age)
+				return errs.New(errs.Invalid, op, "%s: rule %s: S3 counts whole days, %s is none", o, r.Name, age)
 			}
 		}
 	}

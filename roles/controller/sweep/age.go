@@ -54,11 +54,11 @@ func (a Ages) rules(place task.Place) []bucket {
 		bucket{place.Segments, segments, append(rule(segments, "", 0, a.Segments), rule(cached, job.Cached, 0, a.Cache)...)})
 }
 
-// Check says whether a store will do with these ages. Invalid: it keeps rules, and
-// can't keep these.
-func (a Ages) Check(store *blob.Store, place task.Place) error {
+// Check says whether a store, by its CheckRules, will do with these ages. Invalid:
+// it keeps rules, and can't keep these.
+func (a Ages) Check(keeps func([]blob.Rule) error, place task.Place) error {
 	for _, b := range a.rules(place) {
-		if err := store.CheckRules(b.rules); errs.Is(err, errs.Invalid) {
+		if err := keeps(b.rules); errs.Is(err, errs.Invalid) {
 			return err
 		}
 	}
