@@ -52,16 +52,16 @@ func TestS3(t *testing.T) {
 			return false
 		}
 		ranges++
-		if ranges%50 == 0 {
+		if ranges%20 == 0 {
 			cut++
 		}
-		return ranges%50 == 0
+		return ranges%20 == 0
 	}})
 	out, err := b.Run(t.Context(), j, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if whole != 0 || ranges < 50 || cut == 0 || cut != proxy.Hits() {
+	if whole != 0 || ranges < 20 || cut == 0 || cut != proxy.Hits() {
 		t.Errorf("%d whole reads, %d ranges, %d of them cut", whole, ranges, cut)
 	}
 	for i, want := range [][]byte{small, large} {

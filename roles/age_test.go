@@ -50,6 +50,7 @@ func newAttic(t *testing.T, c *cluster, dir string, ages sweep.Ages) *attic {
 	}
 	ager := &sweep.Ager{Ages: ages, Every: time.Hour, Metrics: sweep.NewMetrics(a.registry), Sweeper: &sweep.Sweeper{
 		Store: c.store, Stores: stores, Place: task.Place{Cloud: "main", Results: "results", Segments: "segments"}, Name: "s",
+		Every: 2 * time.Minute, // a turn of the duty every five
 		Parts: controller.Parts{Store: c.store, Flows: c.book, Log: slog.New(slog.DiscardHandler), Reached: func(string) {}}}}
 	c.part(ager.Run)
 	return a

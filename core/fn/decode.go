@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -39,6 +40,28 @@ func (s Schema) Decode(raw json.RawMessage, p any) error {
 		return errs.InField("params", "%v", err)
 	}
 	return nil
+}
+
+// Brief leaves out of decoded parameters what Decode would fill in by itself: a
+// worker of the version before need not know of a parameter nobody has set.
+func (s Schema) Brief(full json.RawMessage) json.RawMessage {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(full, &members) != nil {
+		return full
+	}
+	for i := range s {
+		var is, usual any // what is not given and has no default is null
+		text, err := json.Marshal(s[i].Default)
+		value, ok := members[s[i].Name]
+		if err == nil && ok && json.Unmarshal(text, &usual) == nil && json.Unmarshal(value, &is) == nil && reflect.DeepEqual(is, usual) {
+			delete(members, s[i].Name)
+		}
+	}
+	brief, err := json.Marshal(members)
+	if err != nil {
+		return full
+	}
+	return brief
 }
 
 // fill returns the members of an object with defaults in place of what is

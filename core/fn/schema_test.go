@@ -24,6 +24,34 @@ type sample struct {
 	Color string    `json:"color" default:"black" pattern:"[a-z]+" help:"colour"`
 }
 
+// What Decode fills in need not be said, and saying it or not is the same.
+func TestBrief(t *testing.T) {
+	schema, err := SchemaOf[sample]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for given, want := range map[string]string{
+		`{}`: `{}`,
+		`{"codec":"h265","crf":20,"width":0,"rate":1.50,"times":[1]}`: `{"codec":"h265","crf":20,"times":[1]}`,
+		`{"keep":false,"times":[]}`:                                   `{"keep":false,"times":[]}`,
+	} {
+		var p, again sample
+		if err := schema.Decode(json.RawMessage(given), &p); err != nil {
+			t.Fatal(err)
+		}
+		full, _ := json.Marshal(p)
+		brief := schema.Brief(full)
+		if string(brief) != want {
+			t.Errorf("%s is %s in brief", given, brief)
+		}
+		if err := schema.Decode(brief, &again); err != nil {
+			t.Errorf("%s: %v", brief, err)
+		} else if back, _ := json.Marshal(again); string(back) != string(full) {
+			t.Errorf("%s comes back as %s", full, back)
+		}
+	}
+}
+
 func TestDecode(t *testing.T) {
 	schema, err := SchemaOf[sample]()
 	if err != nil {

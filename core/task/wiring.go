@@ -71,6 +71,7 @@ func (r *round) rows(c *flow.Component) ([]Work, error) {
 		Traceparent: t.Traceparent,
 	}
 	r.priced(&w, f, &base)
+	base.Params = spec.Params.Brief(params)
 	if name == job.Publish {
 		if base.Out.Final, err = targets(t.Request.Outputs, inputs); err != nil {
 			return nil, err

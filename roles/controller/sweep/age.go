@@ -88,15 +88,17 @@ func (a *Ager) Run(ctx context.Context) error {
 		return errs.Wrap("lifecycle", err)
 	}
 	a.told = map[string]bool{}
-	ticker := time.NewTicker(a.Every)
+	ticker := time.NewTicker(a.term() / 4)
 	defer ticker.Stop()
 	defer func() {
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		_ = a.Store.Release(last, DutyAge, a.Name) // else it runs out
 	}()
+	var next time.Time
 	for {
-		if a.holds(ctx) {
+		if now := a.Store.Now(); a.holds(ctx) && !now.Before(next) {
+			next = now.Add(a.Every)
 			for _, b := range a.Ages.rules(a.Place) {
 				a.keep(ctx, store, b)
 			}
@@ -109,8 +111,12 @@ func (a *Ager) Run(ctx context.Context) error {
 	}
 }
 
+// term is how long the duty is held before it must be renewed: short, so that
+// another controller soon takes over from one that was killed.
+func (a *Ager) term() time.Duration { return max(10*a.Sweeper.Every, 10*time.Second) }
+
 func (a *Ager) holds(ctx context.Context) bool {
-	_, held, err := a.Store.Hold(ctx, DutyAge, a.Name, a.Every+a.Every/2)
+	_, held, err := a.Store.Hold(ctx, DutyAge, a.Name, a.term())
 	if err != nil && ctx.Err() == nil {
 		a.Parts.Log.Warn("lifecycle: duty not renewed", "err", err)
 	}
