@@ -33,7 +33,7 @@ func TestBrief(t *testing.T) {
 	for given, want := range map[string]string{
 		`{}`: `{}`,
 		`{"codec":"h265","crf":20,"width":0,"rate":1.50,"times":[1]}`: `{"codec":"h265","crf":20,"times":[1]}`,
-		`{"keep":false,"times":[]}`:                                   `{"keep":false,"times":[]}`,
+		`{"keep":false,"times":[]}`:                                   `{"keep":false}`,
 	} {
 		var p, again sample
 		if err := schema.Decode(json.RawMessage(given), &p); err != nil {
