@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/mediafn/mediafn/api"
-	"github.com/mediafn/mediafn/api/client"
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/internal/testparts"
@@ -106,28 +105,9 @@ func (p *apart) run(t *testing.T, binary, role string, flags ...string) *server 
 		close(s.exited)
 	}()
 	t.Cleanup(s.cleanup)
-	if role != "gateway" {
-		return s
+	if role == "gateway" {
+		s.ready()
 	}
-	var err error
-	if s.Client, err = client.New(s.url, "", &http.Client{Transport: &http.Transport{}}); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, time.Minute, func() error {
-		select {
-		case <-s.exited:
-			t.Fatalf("the gateway ended before it was ready: %s\n%s", s.state, s.log)
-		default:
-		}
-		resp, err := http.Get(s.url + "/readyz")
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode != 200 {
-				err = errors.New(resp.Status)
-			}
-		}
-		return err
-	})
 	return s
 }
 

@@ -75,13 +75,21 @@ func serve(t *testing.T, data, point string, flags ...string) *server {
 		t.Fatalf("server said %q (%v)\n%s", line, err, s.log)
 	}
 	s.url = address
+	s.ready()
+	return s
+}
+
+// ready connects to the server and waits until it takes requests.
+func (s *server) ready() {
+	s.t.Helper()
+	var err error
 	if s.Client, err = client.New(s.url, "", &http.Client{Transport: &http.Transport{}}); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	eventually(t, time.Minute, func() error {
+	eventually(s.t, time.Minute, func() error {
 		select {
 		case <-s.exited:
-			t.Fatalf("server ended before it was ready: %s\n%s", s.state, s.log)
+			s.t.Fatalf("server ended before it was ready: %s\n%s", s.state, s.log)
 		default:
 		}
 		resp, err := http.Get(s.url + "/readyz")
@@ -93,7 +101,6 @@ func serve(t *testing.T, data, point string, flags ...string) *server {
 		}
 		return err
 	})
-	return s
 }
 
 func (s *server) cleanup() {

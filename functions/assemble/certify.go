@@ -44,7 +44,7 @@ type certifyParams struct {
 // Certify returns assemble.certify. Without ffmpeg the function loads but
 // refuses.
 func Certify(ff *ffmpeg.Tool) fn.Function {
-	return fn.Define(needs(ff, certifySpec), fn.Body[certifyParams]{
+	return fn.Define(source.Needs(ff, certifySpec), fn.Body[certifyParams]{
 		Price: func(*certifyParams, []*media.Info) fn.Price {
 			return fn.Price{CPUSeconds: 3, Memory: 512 << 20, Cores: 1}
 		},

@@ -35,7 +35,7 @@ type concatParams struct {
 
 // Concat returns assemble.concat. Without ffmpeg the function loads but refuses.
 func Concat(ff *ffmpeg.Tool) fn.Function {
-	return fn.Define(needs(ff, concatSpec), fn.Body[concatParams]{
+	return fn.Define(source.Needs(ff, concatSpec), fn.Body[concatParams]{
 		Price: func(_ *concatParams, inputs []*media.Info) fn.Price { return priceCopy(inputs) },
 		Run: func(ctx fn.Context, call *fn.Call, p *concatParams) (*fn.Result, error) {
 			return runConcat(ctx, ff, call, p)

@@ -39,7 +39,7 @@ var jointsSpec = fn.Spec{
 
 // Joints returns assemble.joints. Without ffmpeg it loads but refuses.
 func Joints(ff *ffmpeg.Tool) fn.Function {
-	return fn.Define(needs(ff, jointsSpec), fn.Body[struct{}]{
+	return fn.Define(source.Needs(ff, jointsSpec), fn.Body[struct{}]{
 		Price: func(_ *struct{}, inputs []*media.Info) fn.Price { return jointsPrice(inputs) },
 		Run: func(ctx fn.Context, call *fn.Call, _ *struct{}) (*fn.Result, error) {
 			return runJoints(ctx, ff, call)

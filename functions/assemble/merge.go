@@ -54,20 +54,12 @@ type MergeFacts struct {
 
 // Merge returns assemble.merge. Without ffmpeg the function loads but refuses.
 func Merge(ff *ffmpeg.Tool) fn.Function {
-	return fn.Define(needs(ff, mergeSpec), fn.Body[mergeParams]{
+	return fn.Define(source.Needs(ff, mergeSpec), fn.Body[mergeParams]{
 		Price: func(_ *mergeParams, inputs []*media.Info) fn.Price { return priceCopy(inputs) },
 		Run: func(ctx fn.Context, call *fn.Call, _ *mergeParams) (*fn.Result, error) {
 			return runMerge(ctx, ff, call)
 		},
 	})
-}
-
-// needs says why a function cannot run without ffmpeg.
-func needs(ff *ffmpeg.Tool, spec fn.Spec) fn.Spec {
-	if ff == nil {
-		spec.Missing = "ffmpeg missing"
-	}
-	return spec
 }
 
 // priceCopy: copying runs at about 150 MB/s, twice, since the index is moved

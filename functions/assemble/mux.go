@@ -45,7 +45,7 @@ type TrackFacts struct {
 
 // Mux returns assemble.mux. Without ffmpeg the function loads but refuses.
 func Mux(ff *ffmpeg.Tool) fn.Function {
-	return fn.Define(needs(ff, muxSpec), fn.Body[muxParams]{
+	return fn.Define(source.Needs(ff, muxSpec), fn.Body[muxParams]{
 		Price: func(_ *muxParams, inputs []*media.Info) fn.Price { return priceCopy(inputs) },
 		Run: func(ctx fn.Context, call *fn.Call, p *muxParams) (*fn.Result, error) {
 			return runMux(ctx, ff, call, p)

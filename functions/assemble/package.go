@@ -35,7 +35,7 @@ type packageParams struct{}
 
 // Package returns assemble.package. Without ffmpeg it loads but refuses.
 func Package(ff *ffmpeg.Tool) fn.Function {
-	return fn.Define(needs(ff, packageSpec), fn.Body[packageParams]{
+	return fn.Define(source.Needs(ff, packageSpec), fn.Body[packageParams]{
 		Price: func(_ *packageParams, inputs []*media.Info) fn.Price { return priceCopy(inputs) },
 		Run: func(ctx fn.Context, call *fn.Call, _ *packageParams) (*fn.Result, error) {
 			return runPackage(ctx, ff, call)

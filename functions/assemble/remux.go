@@ -44,7 +44,7 @@ type remuxParams struct{}
 
 // Remux returns assemble.remux. Without ffmpeg the function loads but refuses.
 func Remux(ff *ffmpeg.Tool) fn.Function {
-	return fn.Define(needs(ff, remuxSpec), fn.Body[remuxParams]{
+	return fn.Define(source.Needs(ff, remuxSpec), fn.Body[remuxParams]{
 		Price: func(_ *remuxParams, inputs []*media.Info) fn.Price { return priceCopy(inputs) },
 		Run: func(ctx fn.Context, call *fn.Call, _ *remuxParams) (*fn.Result, error) {
 			return runRemux(ctx, ff, call)

@@ -71,11 +71,7 @@ type LoudnessFact struct {
 
 // Audio returns derive.audio. Without ffmpeg the function loads but refuses.
 func Audio(ff *ffmpeg.Tool) fn.Function {
-	spec := audioSpec
-	if ff == nil {
-		spec.Missing = "ffmpeg missing"
-	}
-	return fn.Define(spec, fn.Body[audioParams]{
+	return fn.Define(source.Needs(ff, audioSpec), fn.Body[audioParams]{
 		Check: checkAudio,
 		Price: priceAudio,
 		Run: func(ctx fn.Context, call *fn.Call, p *audioParams) (*fn.Result, error) {

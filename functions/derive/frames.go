@@ -84,11 +84,7 @@ type FrameFact struct {
 
 // Frames returns derive.frames. Without ffmpeg the function loads but refuses.
 func Frames(ff *ffmpeg.Tool) fn.Function {
-	spec := framesSpec
-	if ff == nil {
-		spec.Missing = "ffmpeg missing"
-	}
-	return fn.Define(spec, fn.Body[framesParams]{
+	return fn.Define(source.Needs(ff, framesSpec), fn.Body[framesParams]{
 		Check: checkFrames,
 		Price: priceFrames,
 		Run: func(ctx fn.Context, call *fn.Call, p *framesParams) (*fn.Result, error) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/functions/internal/source"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 )
 
@@ -29,7 +30,7 @@ type dashParams struct {
 
 // DASH returns derive.dash. Without ffmpeg it loads but refuses.
 func DASH(ff *ffmpeg.Tool) fn.Function {
-	return fn.Define(needs(ff, dashSpec), fn.Body[dashParams]{
+	return fn.Define(source.Needs(ff, dashSpec), fn.Body[dashParams]{
 		Check: func(p *dashParams, _ []media.Kind) error { return p.check() },
 		Price: func(p *dashParams, inputs []*media.Info) fn.Price { return p.price(inputs) },
 		Assembly: func(p *dashParams, info *media.Info) fn.Assembly {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/functions/internal/source"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 )
 
@@ -29,7 +30,7 @@ type hlsParams struct {
 
 // HLS returns derive.hls. Without ffmpeg it loads but refuses.
 func HLS(ff *ffmpeg.Tool) fn.Function {
-	return fn.Define(needs(ff, hlsSpec), fn.Body[hlsParams]{
+	return fn.Define(source.Needs(ff, hlsSpec), fn.Body[hlsParams]{
 		Check: func(p *hlsParams, _ []media.Kind) error { return p.check() },
 		Price: func(p *hlsParams, inputs []*media.Info) fn.Price { return p.price(inputs) },
 		Assembly: func(p *hlsParams, info *media.Info) fn.Assembly {
@@ -39,11 +40,4 @@ func HLS(ff *ffmpeg.Tool) fn.Function {
 			return p.run(ctx, ff, call, p.packaging(true, p.DASH))
 		},
 	})
-}
-
-func needs(ff *ffmpeg.Tool, s fn.Spec) fn.Spec {
-	if ff == nil {
-		s.Missing = "ffmpeg missing"
-	}
-	return s
 }

@@ -61,11 +61,7 @@ var remove = recipe[removeParams]{
 
 // Remove returns video.remove. Without ffmpeg it loads but refuses.
 func Remove(ff *ffmpeg.Tool) fn.Function {
-	spec := removeSpec()
-	if ff == nil {
-		spec.Missing = "ffmpeg missing"
-	}
-	return fn.Define(spec, fn.Body[removeParams]{
+	return fn.Define(source.Needs(ff, removeSpec()), fn.Body[removeParams]{
 		Check: func(p *removeParams, inputs []media.Kind) error {
 			if len(inputs) < 2 && (p.Region.Width == 0 || p.Region.Height == 0) {
 				return errs.InField("params.region", "needs width and height, or there must be a mask")

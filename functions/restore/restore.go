@@ -10,6 +10,7 @@ import (
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/functions/internal/encode"
 	"github.com/mediafn/mediafn/functions/internal/render"
+	"github.com/mediafn/mediafn/functions/internal/source"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 	"github.com/mediafn/mediafn/tools/ffmpeg/graph"
 )
@@ -49,10 +50,7 @@ type recipe[P any] struct {
 
 // define makes the function. Without ffmpeg it loads but refuses.
 func define[P any](ff *ffmpeg.Tool, spec fn.Spec, r recipe[P]) fn.Function {
-	if ff == nil {
-		spec.Missing = "ffmpeg missing"
-	}
-	return fn.Define(spec, fn.Body[P]{
+	return fn.Define(source.Needs(ff, spec), fn.Body[P]{
 		Check:    r.checked,
 		Price:    r.price,
 		Assembly: r.assembly,

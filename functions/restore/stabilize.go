@@ -7,6 +7,7 @@ import (
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/functions/internal/encode"
 	"github.com/mediafn/mediafn/functions/internal/render"
+	"github.com/mediafn/mediafn/functions/internal/source"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 	"github.com/mediafn/mediafn/tools/ffmpeg/graph"
 )
@@ -45,11 +46,7 @@ const motionFile = "motion.trf"
 
 // Stabilize returns video.stabilize. It needs an ffmpeg with vid.stab.
 func Stabilize(ff *ffmpeg.Tool) fn.Function {
-	spec := stabilizeSpec
-	if ff == nil {
-		spec.Missing = "ffmpeg missing"
-	}
-	return fn.Define(spec, fn.Body[stabilizeParams]{
+	return fn.Define(source.Needs(ff, stabilizeSpec), fn.Body[stabilizeParams]{
 		Check:    stabilize.checked,
 		Price:    stabilize.price,
 		Assembly: stabilize.assembly,

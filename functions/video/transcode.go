@@ -9,6 +9,7 @@ import (
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/functions/internal/encode"
 	"github.com/mediafn/mediafn/functions/internal/render"
+	"github.com/mediafn/mediafn/functions/internal/source"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 )
 
@@ -44,11 +45,7 @@ type transcodeParams struct {
 
 // Transcode returns video.transcode. Without ffmpeg it loads but refuses.
 func Transcode(ff *ffmpeg.Tool) fn.Function {
-	spec := transcodeSpec
-	if ff == nil {
-		spec.Missing = "ffmpeg missing"
-	}
-	return fn.Define(spec, fn.Body[transcodeParams]{
+	return fn.Define(source.Needs(ff, transcodeSpec), fn.Body[transcodeParams]{
 		Check: func(p *transcodeParams, _ []media.Kind) error {
 			if p.End != nil && *p.End <= p.Start {
 				return errs.InField("params.end", "must be behind start")

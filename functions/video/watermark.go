@@ -87,11 +87,7 @@ type watermarkParams struct {
 
 // Watermark returns video.watermark. Without ffmpeg it loads but refuses.
 func Watermark(ff *ffmpeg.Tool) fn.Function {
-	spec := watermarkSpec
-	if ff == nil {
-		spec.Missing = "ffmpeg missing"
-	}
-	return fn.Define(spec, fn.Body[watermarkParams]{
+	return fn.Define(source.Needs(ff, watermarkSpec), fn.Body[watermarkParams]{
 		Check:    checkWatermark,
 		Price:    func(p *watermarkParams, inputs []*media.Info) fn.Price { return render.Price(&p.Params, inputs) },
 		Assembly: func(p *watermarkParams, info *media.Info) fn.Assembly { return render.Assembly(&p.Params, info) },
