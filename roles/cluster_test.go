@@ -44,6 +44,7 @@ type cluster struct {
 	menu  *fn.Registry
 	run   *runner
 	log   *slog.Logger
+	cores *controller.Cores // what plans are made for; nil = none are made
 }
 
 // flaky is a queue whose streams can be without a leader.
@@ -201,7 +202,7 @@ func (c *cluster) controller(change ...func(*controller.Config)) (stop func()) {
 		f(&cfg)
 	}
 	stop = c.part(controller.New(cfg, controller.Parts{
-		Store: c.store, Queue: c.queue, Flows: c.book, Log: c.log,
+		Store: c.store, Queue: c.queue, Flows: c.book, Log: c.log, Cores: c.cores,
 		Decider: task.Decider{Functions: c.menu, Place: task.Place{Cloud: "main", Results: "results", Segments: "segments"}},
 	}).Run)
 	synctest.Wait()

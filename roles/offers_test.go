@@ -19,6 +19,7 @@ import (
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/ports/queue"
+	"github.com/mediafn/mediafn/roles/controller"
 	"github.com/mediafn/mediafn/roles/worker"
 	"github.com/mediafn/mediafn/roles/worker/load"
 )
@@ -52,7 +53,7 @@ func team(t *testing.T, c *cluster, long, short float64) *crew {
 		}
 		plans = append(plans, p)
 	}
-	c.book = flow.NewBook(plans...)
+	c.book, c.cores = flow.NewBook(plans...), controller.NewCores(1)
 	c.controller()
 	return &crew{cluster: c, running: map[string]int{}, most: map[string]int{}, done: map[string]float64{}}
 }
@@ -138,6 +139,9 @@ func TestLoadedWorkerTakesLess(t *testing.T) {
 		c.joins("free", 4, func() load.State { return under(4, 0) })
 		ids := c.send("short", 50)
 		c.finish(ids)
+		if n := c.cores.Now(); n != 8 {
+			t.Errorf("plans are made for %d cores; the workers own 8, whoever uses them", n)
+		}
 		if c.most["loaded"] != 1 || c.most["free"] != 4 || c.done["loaded"] != 100 || c.done["free"] != 400 {
 			t.Errorf("at once %v, seconds of work %v", c.most, c.done)
 		}

@@ -36,8 +36,11 @@ type Want struct {
 	// Groups are the fan-outs (event ids) it runs slices of. All slices of one
 	// count as one of their kind.
 	Groups []string `json:"groups,omitempty"`
-	// Total is what it could offer now if it ran nothing.
+	// Total is what it could offer now if it ran nothing. Owns is how many cores it
+	// is there with, whatever else its machine does now: work that takes longer than
+	// a load lasts is planned for so many.
 	Total Room `json:"total,omitzero"`
+	Owns  int  `json:"owns,omitempty"`
 	// Load is what the machine measured when the offer was made, for people.
 	Load Load          `json:"load"`
 	Wait time.Duration `json:"wait"`

@@ -36,7 +36,7 @@ func (tr trial) compareOrder(ctx fn.Context, v *media.VideoStream) (*slice.Order
 	order := make([]int, n)
 	for i := range n {
 		s := plan.Segments[i*(len(plan.Segments)-1)/(n-1)]
-		order[i], source[i] = s.Order, spot{at: s.TimeBase.Seconds(s.Start), lead: s.TimeBase.Seconds(s.Start - s.Entry), open: true}
+		order[i], source[i] = s.Order, spot{at: s.TimeBase.Seconds(s.Start), lead: s.TimeBase.Seconds(s.Start - s.Entry)}
 		result[i] = spot{at: source[i].at, lead: lead(v, source[i].at)}
 	}
 	var want, got [][]float64
@@ -100,12 +100,8 @@ func normalise(pixels []byte) []float64 {
 }
 
 // spot is a picture to look at, in seconds on the file's own time line, and how
-// far behind an entry point it lies: 0 = it is one. An entry of an open GOP is no
-// keyframe to every decoder.
-type spot struct {
-	at, lead float64
-	open     bool // it may be
-}
+// far behind an entry point it lies: 0 = it is one, and decodes by itself.
+type spot struct{ at, lead float64 }
 
 // lead is how far t lies behind a keyframe of the track.
 func lead(v *media.VideoStream, t float64) float64 {
@@ -155,16 +151,14 @@ func thumbs(ctx fn.Context, eye *meter, in *fn.Input, at []spot) ([][]float64, e
 
 // thumbArgs opens the file once for each spot and stacks the pictures found.
 // It looks 2 ms early, so that rounding cannot skip the frame itself. ffmpeg goes
-// on decoding an input whose picture it has, so each ends soon behind it.
+// on decoding an input whose picture it has, so each ends soon behind it: a second,
+// since pictures may be shown before the entry. Decoding no others would take
+// longer: a decoder gives a picture away when it has seen those that follow.
 func thumbArgs(in *fn.Input, at []spot) ([]string, error) {
 	args := []string{"-copyts"}
 	var graph strings.Builder
 	for i, s := range at {
-		only := []string{"-skip_frame", "nokey", "-t", "1"}
-		if s.lead > 0 || s.open {
-			only = []string{"-t", fmt.Sprintf("%.3f", s.lead+1)}
-		}
-		a, err := seekTo(in, s.at, only...)
+		a, err := seekTo(in, s.at, "-t", fmt.Sprintf("%.3f", s.lead+1))
 		if err != nil {
 			return nil, err
 		}

@@ -64,8 +64,13 @@ func (tr trial) compareSound(ctx fn.Context, tracks []media.AudioStream) (all []
 }
 
 // alike is how much of the best likeness another lag must reach to count as
-// well: what a peak between two samples may lose by being interpolated.
-const alike = 0.98
+// well: what a peak between two samples may lose by being interpolated. faint is
+// how much of it a sample must reach to be part of a peak: of three small ones
+// any can look like half a wave, however high.
+const (
+	alike = 0.98
+	faint = 0.5
+)
 
 // shift finds how many seconds b lies behind a, by cross-correlation, between
 // samples too. A tone matches itself at every period: of the lags at which the
@@ -95,25 +100,31 @@ func shift(a, b []float64) (lag float64, clear bool) {
 		}
 		return ab / math.Sqrt(aa*bb)
 	}
-	scores := make([]float64, 2*earReach+1)
-	for i := range scores {
-		scores[i] = score(i - earReach)
+	scores := make(map[int]float64, 2*earReach+1)
+	at := func(k int) float64 {
+		if _, known := scores[k]; !known {
+			scores[k] = score(k)
+		}
+		return scores[k]
 	}
-	type peak struct{ at, height float64 }
+	// No likeness is above 1, so a lag that comes so near is as good as any. Most
+	// sound is where it should be: it is looked for from there outwards.
+	if p, ok := peakAt(at, 0); ok && p.height >= alike && at(0) >= faint {
+		return p.at / earRate, true
+	}
+	most := 0.0
+	for k := -earReach; k <= earReach; k++ {
+		most = max(most, at(k))
+	}
 	var peaks []peak
 	best := 0.0
-	for i := 1; i < len(scores)-1; i++ {
-		l, m, r := scores[i-1], scores[i], scores[i+1]
-		if m <= 0 || m < l || m < r {
+	for k := 1 - earReach; k < earReach; k++ {
+		if at(k) < faint*most {
 			continue
 		}
-		p := peak{float64(i - earReach), m}
-		if c := (l + r) / (2 * m); c > -1 && c < 1 { // the wave through the three
-			w := math.Acos(c)
-			d := math.Atan((r-l)/(2*m*math.Sin(w))) / w
-			p.at, p.height = p.at+d, m/math.Cos(d*w)
+		if p, ok := peakAt(at, k); ok {
+			peaks, best = append(peaks, p), max(best, p.height)
 		}
-		peaks, best = append(peaks, p), max(best, p.height)
 	}
 	nearest := math.Inf(1)
 	for _, p := range peaks {
@@ -125,6 +136,25 @@ func shift(a, b []float64) (lag float64, clear bool) {
 		nearest = 0
 	}
 	return nearest / earRate, best > 0.5
+}
+
+// peak is a lag, in samples, at which two stretches are more alike than around it.
+type peak struct{ at, height float64 }
+
+// peakAt is the peak of the wave through the scores at k and beside it, if the
+// one at k is the highest of them.
+func peakAt(score func(int) float64, k int) (peak, bool) {
+	l, m, r := score(k-1), score(k), score(k+1)
+	if m <= 0 || m < l || m < r {
+		return peak{}, false
+	}
+	p := peak{float64(k), m}
+	if c := (l + r) / (2 * m); c > -1 && c < 1 {
+		w := math.Acos(c)
+		d := math.Atan((r-l)/(2*m*math.Sin(w))) / w
+		p.at, p.height = p.at+d, m/math.Cos(d*w)
+	}
+	return p, true
 }
 
 // hear decodes stretches of one sound track, mono, on the file's own time line.

@@ -9,7 +9,8 @@ import (
 )
 
 // Cores is how many cores the workers have together, as far as the matcher has
-// heard. Slices are planned for so many.
+// heard. Slices are planned for so many, not for what is free at the moment: a
+// machine that is busy for a second would give a plan for one core.
 type Cores struct {
 	n    atomic.Int64
 	told int64 // what the matcher has written down; of its loop alone
@@ -30,7 +31,7 @@ func (c *Cores) Now() int { return max(int(c.n.Load()), 1) }
 func (c *Controller) census(ctx context.Context) {
 	total := 0
 	for _, w := range c.seen {
-		total += w.Total.Cores
+		total += max(w.Owns, w.Total.Cores) // an older worker does not say what it owns
 	}
 	if c.parts.Cores == nil || total == 0 || int64(total) == c.parts.Cores.told {
 		return

@@ -100,7 +100,7 @@ func (w *Worker) room() job.Want {
 	want := job.Want{
 		Schema: job.Schema, Worker: w.cfg.Name, Pools: w.cfg.Pools, Functions: w.functions, Sizes: w.cfg.Sizes,
 		Cores: w.cores, Memory: w.memory, GPU: w.cfg.GPU - cards, Most: w.cfg.Most - len(w.running),
-		Groups: groups, Total: job.Room{Cores: w.cfg.Cores, Memory: w.cfg.Memory, GPU: w.cfg.GPU},
+		Groups: groups, Total: job.Room{Cores: w.cfg.Cores, Memory: w.cfg.Memory, GPU: w.cfg.GPU}, Owns: w.cfg.Cores,
 		Load: w.measured.Load, Wait: w.cfg.Wait, Seen: w.seen,
 	}
 	if len(w.cfg.Kinds) > 0 {
