@@ -173,10 +173,14 @@ func (f *foreseen) compare(ctx context.Context, p *platform, cores int) error {
 				return err
 			}
 			var result struct {
-				Prediction slice.Prediction `json:"prediction"`
+				Prediction  slice.Prediction   `json:"prediction"`
+				Certificate *slice.Certificate `json:"certificate"`
 			}
 			if err := json.Unmarshal(t.Result, &result); err != nil {
 				return errs.As(errs.Internal, "bench", err)
+			}
+			if c := result.Certificate; c != nil && !c.OK {
+				return errs.New(errs.Internal, "bench", "what was sliced did not pass: the run holds a whole too")
 			}
 			g := result.Prediction
 			if g.Workers != cores {

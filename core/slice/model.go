@@ -38,7 +38,7 @@ const (
 	// a seek, in the source and in the result, and each of its pixels; certifyMost
 	// slices are looked at. Source and result are looked at side by side, so that
 	// with two cores the wall takes certifySide of all that.
-	certifyStart, certifyLook, certifyPixel, certifyMost, certifySide = 0.35, 0.02, 7e-8, 12, 0.6
+	certifyStart, certifyLook, certifyPixel, certifyMost, certifySide = 0.25, 0.02, 5.5e-8, 12, 0.6
 	// worth is how many times its start a slice must cost. Shorter ones would
 	// spend more than a tenth on starting.
 	worth = 10
@@ -120,7 +120,7 @@ func (r *Request) predict(c *cutter, parts []fn.Part) Prediction {
 	p.Slices = len(parts)
 	frame, frames := r.frameCost()
 	price, first := r.start()+frame*frames+r.Price.Sound, int64(0)
-	costs := make([]float64, len(parts), len(parts)+1)
+	costs := make([]float64, len(parts))
 	for i := range parts {
 		part := &parts[i]
 		skipped := first - part.DropHead - c.keyAt(first-part.DropHead).Frame
@@ -140,16 +140,17 @@ func (r *Request) predict(c *cutter, parts []fn.Part) Prediction {
 		p.SlicedSeconds += makespan(looks, p.Workers) + reduction + 2*hopTime
 		p.SlicedCost += reduction
 	}
-	if r.Price.Sound > 0 { // beside the slices
-		costs = append(costs, r.start()+r.Price.Sound)
-		p.SlicedCost += costs[len(parts)]
+	sound := 0.0
+	if r.Price.Sound > 0 {
+		sound = r.start() + r.Price.Sound
+		p.SlicedCost += sound
 	}
 	merge, certify := r.join(len(parts))
 	side := 1.0
 	if p.Workers > 1 {
 		side = certifySide
 	}
-	p.SlicedSeconds += makespan(costs, p.Workers) + merge + side*certify + 4*hopTime
+	p.SlicedSeconds += beside(costs, sound, p.Workers) + merge + side*certify + 4*hopTime
 	p.SlicedCost += merge + certify
 	return p
 }
@@ -164,6 +165,16 @@ func (r *Request) join(n int) (merge, certify float64) {
 		to = from
 	}
 	return merge, certifyStart + (2*certifyLook+certifyPixel*(from+to))*float64(min(n, certifyMost))
+}
+
+// beside is the makespan of costs with one more piece of work beside them, which
+// waits for no worker: it shares the cores with what runs.
+func beside(costs []float64, more float64, workers int) float64 {
+	sum := more
+	for _, cost := range costs {
+		sum += cost
+	}
+	return max(makespan(costs, workers), sum/float64(max(workers, 1)), more)
 }
 
 // makespan is the time until the last of the costs is done when the longest
