@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/slice"
 )
 
@@ -81,41 +80,5 @@ func TestRemuxRefuses(t *testing.T) {
 	}
 	if facts, path := b.remuxed(b.path("half.flv")); !facts.Failed && b.facts(path).MainVideo().Frames == 25 {
 		t.Errorf("half a file has all frames: %+v", facts)
-	}
-}
-
-func TestSameTimes(t *testing.T) {
-	ms, fine := media.Rational{Num: 1, Den: 1000}, media.Rational{Num: 1, Den: 90000}
-	for _, c := range []struct {
-		got, want []int64
-		same      bool
-	}{
-		{[]int64{0, 3600, 7200}, []int64{80, 0, 40}, true},
-		{[]int64{0, 3600, 7201}, []int64{0, 40, 80}, false},
-		{[]int64{0, 3600}, []int64{0, 40, 80}, false},
-		{[]int64{0, 3600, 3600}, []int64{0, 40, 40}, false},
-		{[]int64{-3600, 0}, []int64{-40, 0}, false},
-	} {
-		if err := sameTimes(c.got, fine, slices.Clone(c.want), ms); (err == nil) != c.same {
-			t.Errorf("%v for %v: %v", c.got, c.want, err)
-		}
-	}
-}
-
-// The lines of framecrc, in pieces as they come.
-func TestPackets(t *testing.T) {
-	text := "#software: Lavf\n#tb 0: 1/1000\n#media_type 0: video\n0,  -40,  0,  40,  99, 0x1\n0, 0, 120, 40, 9, 0x2, F=0x0, S=1, 1\n0, 40, 40, 40, 9, 0x3, F=0x4\n0, 80, 80, 40, 9, 0x4, F=0x0\n"
-	p := &packets{}
-	for i := 0; i < len(text); i += 7 {
-		if n, err := p.Write([]byte(text[i:min(i+7, len(text))])); err != nil || n == 0 {
-			t.Fatal(n, err)
-		}
-	}
-	if p.err != nil || p.base != (media.Rational{Num: 1, Den: 1000}) || !slices.Equal(p.pts, []int64{0, 120, 80}) {
-		t.Errorf("%+v", p)
-	}
-	p = &packets{}
-	if _, _ = p.Write([]byte("0, 0, NOPTS, 40, 9, 0x2\n")); p.err == nil {
-		t.Error("a frame without a time passes")
 	}
 }
