@@ -29,6 +29,9 @@ func (c *Config) Check() ([]string, error) {
 	say("roles", "%s", strings.Join(c.Roles, ", "))
 	if plays("gateway") {
 		say("listen", "%s", c.Listen)
+		if len(c.CORSOrigins) > 0 {
+			say("cors", "pages of %s", strings.Join(c.CORSOrigins, ", "))
+		}
 	}
 	if c.Ops != "" {
 		say("ops", "%s", c.Ops)

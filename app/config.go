@@ -14,6 +14,7 @@ import (
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/roles/gateway"
+	"github.com/mediafn/mediafn/roles/gateway/cors"
 	"github.com/mediafn/mediafn/roles/worker/load"
 )
 
@@ -43,6 +44,7 @@ type Config struct {
 
 	Submissions int           `name:"submissions" default:"1024" help:"Submissions a gateway checks and stores at once; more are busy."`
 	UploadLife  time.Duration `name:"upload-life" default:"24h" help:"An upload that nothing is added to for so long expires."`
+	CORSOrigins []string      `name:"cors-origins" help:"Origins of web pages that may use the API, as https://app.example.com; * = all. Default: none."`
 
 	Lease time.Duration `name:"lease" default:"15s" help:"Life of a grant between renewals."`
 	Tick  time.Duration `name:"tick" default:"1s" help:"Time between two looks of the reaper."`
@@ -164,6 +166,11 @@ func (c *Config) validate() error {
 	}
 	if c.UploadLife < 0 {
 		fault("upload-life", "is negative")
+	}
+	for _, origin := range c.CORSOrigins {
+		if err := cors.Check(origin); err != nil {
+			fault("cors-origins", "%v", err)
+		}
 	}
 	if c.Grace < 0 {
 		fault("grace", "is negative")

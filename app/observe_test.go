@@ -105,7 +105,7 @@ func metricsOf(t *testing.T) (all []metric) {
 
 // histograms are those metrics: a description does not tell them from gauges.
 const histograms = `mediafn_accept_seconds mediafn_attempt_seconds mediafn_commit_seconds mediafn_commit_writes mediafn_http_seconds
- mediafn_queue_seconds mediafn_turn_seconds mediafn_turn_tasks mediafn_webhook_seconds mediafn_work_run_seconds mediafn_work_wait_seconds`
+ mediafn_queue_seconds mediafn_turn_seconds mediafn_turn_tasks mediafn_upload_piece_seconds mediafn_webhook_seconds mediafn_work_run_seconds mediafn_work_wait_seconds`
 
 // TestMetricsAreDocumented: the table of docs/observability.md is what a
 // server tells, no more and no less.

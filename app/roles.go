@@ -36,6 +36,7 @@ func runGateway(a *App, ctx context.Context) error {
 	cfg := gateway.Default(a.parts.name)
 	cfg.InFlight = cmp.Or(a.cfg.Submissions, cfg.InFlight)
 	cfg.Uploads.Life, cfg.Uploads.Tend = cmp.Or(a.cfg.UploadLife, cfg.Uploads.Life), a.cfg.Tick
+	cfg.Origins = a.cfg.CORSOrigins
 	for _, t := range a.cfg.Tenants {
 		cfg.Tenants = append(cfg.Tenants, t.Tenant)
 	}

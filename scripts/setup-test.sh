@@ -88,3 +88,5 @@ player() {
 
 player hls.js 1.7.4 dist/hls.min.js
 player dashjs 5.2.1 dist/modern/umd/dash.all.min.js
+# What sends files out of a browser, piece by piece.
+player tus-js-client 4.3.1 dist/tus.min.js

@@ -133,6 +133,8 @@ func kindOf(status int) errs.Kind {
 	switch {
 	case status == http.StatusUnauthorized:
 		return errs.Denied
+	case status == http.StatusGone:
+		return errs.NotFound
 	case status == http.StatusBadGateway:
 		return errs.Transient
 	case status >= 400 && status < 500:

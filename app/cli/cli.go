@@ -33,6 +33,7 @@ type commands struct {
 	Serve  serveCmd  `cmd:"" help:"Play roles of mediafn; all of them by default."`
 	Run    runCmd    `cmd:"" help:"Run one function or flow here, without a server."`
 	Submit submitCmd `cmd:"" help:"Submit a task to a server."`
+	Upload uploadCmd `cmd:"" help:"Upload a file to a server, and go on after breaks."`
 	Plan   planCmd   `cmd:"" help:"Show how a video would be sliced, and how long that takes on 1 … 1,000 cores."`
 	Tasks  tasksCmd  `cmd:"" help:"List a server's tasks."`
 	Task   taskCmd   `cmd:"" help:"Show one task."`

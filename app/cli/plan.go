@@ -53,7 +53,14 @@ func (p *planCmd) Run(ctx context.Context, std *std) (err error) {
 			return err
 		}
 		s := submitCmd{requestFlags: requestFlags{Inputs: inputs}}
-		if err := s.inputs(ctx, c, body); err != nil {
+		files := sendings{c: c}
+		defer files.close()
+		err := s.inputs(ctx, &files, body)
+		if err == nil {
+			err = files.send(ctx, quietly(std.err), std.err)
+		}
+		if err != nil {
+			files.undo(ctx)
 			return err
 		}
 	} else {

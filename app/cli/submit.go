@@ -6,12 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/mediafn/mediafn/api"
@@ -38,7 +37,7 @@ type submitCmd struct {
 	requestFlags
 	serverFlags
 	Watch     bool   `name:"watch" short:"w" env:"-" help:"Show progress until the task has ended, then the result."`
-	Wait      int    `name:"wait" env:"-" placeholder:"SECONDS" help:"Wait so long for the end, without progress."`
+	Wait      int    `name:"wait" env:"-" placeholder:"SECONDS" help:"Wait so long for the end, once files are sent, without progress."`
 	JSON      bool   `name:"json" env:"-" help:"Print the answer or the callback as JSON."`
 	Priority  *int   `name:"priority" env:"-" help:"0-9, 9 most urgent. Default: 5."`
 	MsgID     string `name:"msg-id" env:"-" help:"Idempotency key: the same one is the same task. Default: made up."`
@@ -47,9 +46,10 @@ type submitCmd struct {
 
 // Help explains inputs and outputs.
 func (*submitCmd) Help() string {
-	return `Inputs are files, which are uploaded to the bucket "inputs" first, http(s) URLs, or objects the server has,
-as BUCKET/KEY or CLOUD:BUCKET/KEY. Outputs are BUCKET/KEY or CLOUD:BUCKET/KEY; without any the results stay in the
-bucket "results".`
+	return `Inputs are files, http(s) URLs, uploads, as upload:ID, or objects the server has, as BUCKET/KEY or CLOUD:BUCKET/KEY.
+Files are uploaded to the bucket "inputs" once the task is accepted, which may begin on what is there; the command
+goes on after breaks, and ends when they are sent. Outputs are BUCKET/KEY or CLOUD:BUCKET/KEY; without any the results
+stay in the bucket "results".`
 }
 
 // Run submits one request.
@@ -65,30 +65,67 @@ func (s *submitCmd) Run(ctx context.Context, std *std) error {
 	if err != nil {
 		return err
 	}
-	if err := s.inputs(ctx, c, body); err != nil {
+	files := sendings{c: c}
+	defer files.close()
+	if err := s.inputs(ctx, &files, body); err != nil {
+		files.undo(ctx)
 		return err
 	}
 	wait := time.Duration(s.Wait) * time.Second
-	if s.Watch {
+	if s.Watch || len(files.all) > 0 {
 		wait = 0
 	}
 	accepted, err := c.Submit(ctx, body, wait)
 	if err != nil {
+		files.undo(ctx)
 		return s.explain(ctx, c, err)
 	}
-	if s.Watch {
-		shown := std.out
-		if s.JSON {
-			shown = std.err // standard output is for the callback
-		}
-		ended, err := progress.Follow(ctx, c, accepted.TaskID, progress.New(shown, false))
+	switch {
+	case s.Watch:
+		ended, err := s.watch(ctx, &files, accepted.TaskID, std)
 		if err != nil {
-			fmt.Fprintf(std.err, "mediafn: the task goes on: mediafn task %s\n", accepted.TaskID)
 			return err
 		}
 		accepted.Callback = show.CallbackOf(ended, body.Extra.UserData)
+	case s.Wait > 0 && len(files.all) > 0: // the same message again is the same task
+		if err := files.send(ctx, quietly(std.err), std.err); err != nil {
+			return err
+		}
+		if accepted, err = c.Submit(ctx, body, time.Duration(s.Wait)*time.Second); err != nil {
+			return err
+		}
+	default:
+		if err := s.print(accepted, std); err != nil {
+			return err
+		}
+		return files.send(ctx, quietly(std.err), std.err)
 	}
 	return s.print(accepted, std)
+}
+
+// watch shows a task until it has ended, and meanwhile sends what it waits for.
+// A task that ends before needs no more of it.
+func (s *submitCmd) watch(ctx context.Context, files *sendings, id string, std *std) (*api.Task, error) {
+	shown := std.out
+	if s.JSON {
+		shown = std.err // standard output is for the callback
+	}
+	view := progress.Shared(progress.New(shown, false))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		if err := files.send(ctx, view, std.err); err != nil {
+			cancel(err)
+		}
+	})
+	ended, err := progress.Follow(ctx, files.c, id, view)
+	cancel(nil)
+	sending.Wait()
+	if err != nil {
+		fmt.Fprintf(std.err, "mediafn: the task goes on: mediafn task %s\n", id)
+	}
+	return ended, err
 }
 
 func (s *submitCmd) print(a *client.Accepted, std *std) error {
@@ -147,17 +184,26 @@ func (s *submitCmd) request() (*api.Submit, error) {
 	return body, nil
 }
 
-// inputs uploads what lies here. The names hold the message's id, so that the
-// same submission again is the same request.
-func (s *submitCmd) inputs(ctx context.Context, c *client.Client, body *api.Submit) error {
+// inputs begins to upload what lies here. The same message again names the same
+// uploads, so that it is the same request, and goes on with them.
+func (s *submitCmd) inputs(ctx context.Context, files *sendings, body *api.Submit) error {
+	had, err := s.earlier(ctx, files.c)
+	if err != nil {
+		return err
+	}
 	for i, in := range s.Inputs {
 		ref := media.Ref{URL: in}
-		if !app.IsURL(in) {
+		if id, ok := strings.CutPrefix(in, "upload:"); ok {
+			ref = media.Ref{Upload: id}
+		} else if !app.IsURL(in) {
 			info, err := os.Stat(in)
 			switch {
 			case err == nil && info.Mode().IsRegular():
-				ref = media.Ref{Bucket: "inputs", Key: folderOf(body.MsgID) + "/" + strconv.Itoa(i) + keyExt(in)}
-				if err := upload(ctx, c, in, ref); err != nil {
+				place := media.Ref{Bucket: inputs, Key: folderOf(body.MsgID) + "/" + strconv.Itoa(i) + keyExt(in)}
+				if i < len(had) {
+					ref.Upload = had[i].Upload
+				}
+				if ref, err = files.begin(ctx, in, place, ref.Upload); err != nil {
 					return named(err, i)
 				}
 			case err == nil:
@@ -173,6 +219,18 @@ func (s *submitCmd) inputs(ctx context.Context, c *client.Client, body *api.Subm
 		body.Inputs = append(body.Inputs, ref)
 	}
 	return nil
+}
+
+// earlier looks for the inputs of a task of the same message.
+func (s *submitCmd) earlier(ctx context.Context, c *client.Client) ([]media.Ref, error) {
+	if s.MsgID == "" || len(s.Inputs) == 0 {
+		return nil, nil
+	}
+	page, err := c.Tasks(ctx, client.Filter{MsgID: s.MsgID, Limit: 1})
+	if err != nil || len(page.Tasks) == 0 {
+		return nil, err
+	}
+	return page.Tasks[0].Inputs, nil
 }
 
 // folderOf makes a message id a segment of a key.
@@ -191,21 +249,6 @@ func keyExt(path string) string {
 		return ""
 	}
 	return ext
-}
-
-func upload(ctx context.Context, c *client.Client, path string, ref media.Ref) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return errs.As(errs.Invalid, "", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return errs.As(errs.Invalid, "", err)
-	}
-	// NopCloser: the transport must not close what is closed here.
-	_, err = c.PutObject(ctx, ref, io.NopCloser(f), info.Size(), mime.TypeByExtension(filepath.Ext(path)))
-	return err
 }
 
 // objectRef reads BUCKET/KEY or CLOUD:BUCKET/KEY.

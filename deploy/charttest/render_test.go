@@ -61,6 +61,7 @@ config:
   leaseSeconds: 30
   graceSeconds: 600
   egressAllow: [10.0.0.0/8, "hooks.internal:8443"]
+  corsOrigins: [https://app.example.com, "http://127.0.0.1:3000"]
   webhookSchedule: [5s, 5m]
   otlp: http://otel:4318
   logLevel: debug

@@ -7,15 +7,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/mediafn/mediafn/functions/internal/fnrig"
+	"github.com/mediafn/mediafn/internal/testparts"
 )
 
 // seen is what a player in a browser tells at the end.
@@ -74,14 +72,11 @@ func TestBrowserPlays(t *testing.T) {
 // browse serves a package and has a browser play it.
 func browse(t *testing.T, dir, player, script, manifest string) seen {
 	t.Helper()
-	scripts, err := filepath.Glob("../../bin/tests/players/" + script + "-*.js")
-	if err != nil || len(scripts) != 1 {
-		t.Fatalf("%s: %v; make setup-test fetches it", script, scripts)
-	}
+	code := testparts.Script(t, "../..", script)
 	told := make(chan seen, 1)
 	mux := http.NewServeMux()
 	mux.Handle("GET /package/", http.StripPrefix("/package/", http.FileServer(http.Dir(dir))))
-	mux.HandleFunc("GET /player.js", func(w http.ResponseWriter, q *http.Request) { http.ServeFile(w, q, scripts[0]) })
+	mux.HandleFunc("GET /player.js", func(w http.ResponseWriter, q *http.Request) { http.ServeFile(w, q, code) })
 	mux.HandleFunc("GET /player.html", func(w http.ResponseWriter, q *http.Request) { http.ServeFile(w, q, "testdata/player.html") })
 	mux.HandleFunc("POST /seen", func(_ http.ResponseWriter, q *http.Request) {
 		var s seen
@@ -97,7 +92,7 @@ func browse(t *testing.T, dir, player, script, manifest string) seen {
 	defer server.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	ended := chromium(ctx, t, fmt.Sprintf("%s/player.html?player=%s&url=%s", server.URL, player, url.QueryEscape("/package/"+manifest)))
+	ended := testparts.Browser(ctx, t, fmt.Sprintf("%s/player.html?player=%s&url=%s", server.URL, player, url.QueryEscape("/package/"+manifest)))
 	select {
 	case s := <-told:
 		cancel()
@@ -107,35 +102,4 @@ func browse(t *testing.T, dir, player, script, manifest string) seen {
 		t.Fatalf("the browser told nothing: %s", said)
 	}
 	return seen{}
-}
-
-// chromium opens a page. The channel has what it said, once all its processes
-// are gone; they are stopped with ctx.
-func chromium(ctx context.Context, t *testing.T, page string) <-chan string {
-	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatal("chromium is missing; make setup-test installs it")
-	}
-	home := t.TempDir()
-	// Without a sandbox: it plays what this test made, and containers may not nest.
-	cmd := exec.CommandContext(ctx, path, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--disable-extensions", "--disable-background-networking", "--mute-audio", "--autoplay-policy=no-user-gesture-required",
-		"--user-data-dir="+home, page)
-	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_CONFIG_HOME="+home, "XDG_CACHE_HOME="+home)
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan string, 1)
-	go func() {
-		_ = cmd.Wait()
-		text := said.String()
-		ended <- text[max(len(text)-2000, 0):]
-	}()
-	return ended
 }

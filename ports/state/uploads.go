@@ -103,9 +103,13 @@ func (s *Store) Uploads(ctx context.Context, ids ...string) (all []Upload, err e
 	return all, nil
 }
 
-// CountUploads counts a tenant's uploads that are not whole.
+// CountUploads counts uploads that are not whole, of a tenant, or of all with "".
 func (s *Store) CountUploads(ctx context.Context, tenant string) (int, error) {
-	rows, err := s.query(ctx, `SELECT COUNT(*) FROM uploads WHERE tenant = ? AND state = 'open'`, tenant)
+	query, args := `SELECT COUNT(*) FROM uploads WHERE cleared = 0 AND state = 'open'`, []any{}
+	if tenant != "" {
+		query, args = query+` AND tenant = ?`, append(args, tenant)
+	}
+	rows, err := s.query(ctx, query, args...)
 	all, err := collect(rows, err, func(rows *sql.Rows) (n int, err error) { return n, rows.Scan(&n) })
 	if err != nil {
 		return 0, classify("state.upload", err)

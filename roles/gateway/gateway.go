@@ -23,6 +23,7 @@ import (
 	"github.com/mediafn/mediafn/ports/cache"
 	"github.com/mediafn/mediafn/ports/queue"
 	"github.com/mediafn/mediafn/ports/state"
+	"github.com/mediafn/mediafn/roles/gateway/cors"
 	"github.com/mediafn/mediafn/roles/gateway/tus"
 )
 
@@ -42,6 +43,7 @@ type Config struct {
 	StuckAfter time.Duration
 	Uploads    tus.Config
 	Tenants    []Tenant // empty = one tenant, "default", without keys
+	Origins    []string // of web pages that may call, as cors.Check has them
 }
 
 // Default fits one machine.
@@ -103,6 +105,7 @@ func New(cfg Config, parts Parts) *Gateway {
 	cfg.Uploads.Most = min(cfg.Uploads.Most, cfg.MaxObject)
 	g.uploads = tus.New(cfg.Uploads, tus.Parts{
 		Store: parts.Store, Queue: parts.Queue, Blobs: parts.Blobs, Bucket: parts.Place.Arriving, May: g.mayUse, Log: parts.Log, Reached: parts.Reached,
+		Metrics: parts.Metrics.ofUploads(),
 	})
 	g.handler = g.routes()
 	return g
@@ -144,7 +147,7 @@ func (g *Gateway) routes() http.Handler {
 	if g.parts.Scrape != nil {
 		mux.Handle("GET /metrics", g.parts.Scrape)
 	}
-	return g.known(mux)
+	return cors.Handler(g.cfg.Origins, func(w http.ResponseWriter, err error) { writeError(w, g.parts.Log, err, "") }, g.known(mux))
 }
 
 // known answers what no route takes, in the form of every other error: 404, or

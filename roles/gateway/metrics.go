@@ -13,6 +13,7 @@ import (
 
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/internal/span"
+	"github.com/mediafn/mediafn/roles/gateway/tus"
 )
 
 // Metrics counts what callers ask for. All methods do nothing on a nil
@@ -26,6 +27,7 @@ type Metrics struct {
 	accept   prometheus.Histogram
 	waits    *prometheus.CounterVec
 	waiting  prometheus.Gauge
+	uploads  *tus.Metrics
 }
 
 // NewMetrics registers a gateway's metrics.
@@ -33,6 +35,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	r := promauto.With(reg)
 	buckets := prometheus.ExponentialBuckets(.0005, 2, 17) // to half a minute
 	return &Metrics{
+		uploads: tus.NewMetrics(reg),
 		requests: r.NewCounterVec(prometheus.CounterOpts{
 			Name: "mediafn_http_requests_total", Help: "Requests of the API, by route and status.",
 		}, []string{"route", "status"}),
@@ -78,6 +81,13 @@ func (m *Metrics) submitted(tenant string, s *submission, took time.Duration, er
 		m.accepted.WithLabelValues(tenant).Inc()
 		m.accept.Observe(took.Seconds())
 	}
+}
+
+func (m *Metrics) ofUploads() *tus.Metrics {
+	if m == nil {
+		return nil
+	}
+	return m.uploads
 }
 
 // wait counts a wait until the returned function is told how it ended.

@@ -18,6 +18,7 @@ import (
 	"github.com/mediafn/mediafn/core/task"
 	"github.com/mediafn/mediafn/internal/span"
 	"github.com/mediafn/mediafn/ports/blob"
+	"github.com/mediafn/mediafn/ports/state"
 )
 
 // submit takes a task: 202 when it is stored, or with "Prefer: wait=N" 200
@@ -178,7 +179,8 @@ func (g *Gateway) checkFields(ctx context.Context, tenant string, req *task.Requ
 		}
 	}
 	for i := range req.Inputs {
-		if err := g.checkRef(ctx, tenant, fmt.Sprintf("input_files.%d", i), &req.Inputs[i], true); err != nil {
+		err := g.checkRef(ctx, tenant, fmt.Sprintf("input_files.%d", i), &req.Inputs[i], true)
+		if err != nil && !g.named(ctx, tenant, req, i) {
 			return err
 		}
 	}
@@ -248,6 +250,22 @@ func (g *Gateway) checkUpload(ctx context.Context, tenant, field string, ref *me
 	}
 	ref.Cloud, ref.Bucket, ref.Key = all[0].Place.Cloud, all[0].Place.Bucket, all[0].Place.Key
 	return nil
+}
+
+// named reports whether the same message named the same upload before, which may
+// be over or forgotten by now, and fills in the place it had: the task is there.
+func (g *Gateway) named(ctx context.Context, tenant string, req *task.Request, i int) bool {
+	ref := &req.Inputs[i]
+	if ref.Upload == "" || *ref != (media.Ref{Upload: ref.Upload, Type: ref.Type}) {
+		return false
+	}
+	had, err := g.parts.Store.Tasks(ctx, state.Filter{Tenant: tenant, MsgID: req.MsgID, Limit: 1})
+	if err != nil || len(had) == 0 || i >= len(had[0].Request.Inputs) || had[0].Request.Inputs[i].Upload != ref.Upload {
+		return false
+	}
+	was := &had[0].Request.Inputs[i]
+	ref.Cloud, ref.Bucket, ref.Key = was.Cloud, was.Bucket, was.Key
+	return true
 }
 
 func checkURL(field, raw string) error {

@@ -347,9 +347,18 @@ func TestUploadTenants(t *testing.T) {
 	if resp := r.as("key-a").do("POST", "/v1/tasks", submit); resp.Code != 202 {
 		t.Errorf("one's own: %d %s", resp.Code, resp.Body)
 	}
+	again := strings.Replace(submit, `{`, `{"msg_id":"again",`, 1)
+	first := read[api.Response](t, r.as("key-a").do("POST", "/v1/tasks", again), 202)
 	a.send("DELETE", at, nil)
 	if resp := r.as("key-a").do("POST", "/v1/tasks", submit); resp.Code != 400 || !strings.Contains(resp.Body.String(), "ended it after 0 bytes") {
 		t.Errorf("one that is over: %d %s", resp.Code, resp.Body)
+	}
+	// The same message is the same task, whatever became of the upload.
+	if same := read[api.Response](t, r.as("key-a").do("POST", "/v1/tasks", again), 202); !same.Existed || same.TaskID != first.TaskID {
+		t.Errorf("the same again: %+v", same)
+	}
+	if resp := r.as("key-a").do("POST", "/v1/tasks", strings.Replace(again, id, "another", 1)); resp.Code != 400 {
+		t.Errorf("the same message with another upload: %d %s", resp.Code, resp.Body)
 	}
 }
 

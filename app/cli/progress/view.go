@@ -25,7 +25,7 @@ func New(w io.Writer, quiet bool) View {
 		return noView{}
 	}
 	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("TERM") == "dumb" {
+	if !ok || !Terminal(w) {
 		return &lineView{w: w, shown: map[string]int{}}
 	}
 	size := func() (width, height int) {
@@ -36,6 +36,12 @@ func New(w io.Writer, quiet bool) View {
 		return width, height
 	}
 	return &barView{w: w, size: size, now: time.Now}
+}
+
+// Terminal reports whether bars can be drawn on w.
+func Terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
 type noView struct{}

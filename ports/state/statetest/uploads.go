@@ -66,8 +66,10 @@ func testUploads(t *testing.T, b *bench) {
 	if err := b.arrive(&old, 5); !errs.Is(err, errs.Conflict) {
 		t.Errorf("added where somebody has added already: %v", err)
 	}
-	if n, err := b.CountUploads(t.Context(), "a"); n != 1 || err != nil {
-		t.Errorf("%d open, %v", n, err)
+	for tenant, want := range map[string]int{"a": 1, "": 2, "c": 0} {
+		if n, err := b.CountUploads(t.Context(), tenant); n != want || err != nil {
+			t.Errorf("%q has %d open, %v", tenant, n, err)
+		}
 	}
 	if err := b.TouchUpload(t.Context(), u.ID); !errs.Is(err, errs.Conflict) {
 		t.Errorf("touched though it is open: %v", err)

@@ -48,6 +48,7 @@ func (h *Handler) create(w http.ResponseWriter, r *http.Request, tenant string) 
 	if err := h.parts.Store.CreateUpload(r.Context(), u); err != nil {
 		return err
 	}
+	h.parts.Metrics.begun()
 	w.Header().Set("Location", "/v1/uploads/"+u.ID)
 	if carries || u.Size == 0 {
 		if err := h.body(w, r, &u, "POST"); err != nil {
@@ -141,6 +142,7 @@ func (h *Handler) assemble(w http.ResponseWriter, r *http.Request, u *state.Uplo
 	if err := h.parts.Store.CreateUpload(ctx, *u, parts...); err != nil {
 		return err
 	}
+	h.parts.Metrics.begun()
 	w.Header().Set("Location", "/v1/uploads/"+u.ID)
 	if err := h.finish(ctx, u); err != nil {
 		return err

@@ -41,6 +41,7 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request, u *state.Upload, 
 	select {
 	case h.bodies <- struct{}{}:
 		defer func() { <-h.bodies }()
+		defer h.parts.Metrics.receives()()
 	default:
 		return errs.New(errs.Busy, "uploads", "too many uploads send at once")
 	}
@@ -130,6 +131,7 @@ type sender struct {
 	before func()
 	left   int64
 	sum    *checksum
+	waited time.Duration // for the bytes
 	err    error
 }
 
@@ -138,7 +140,9 @@ func (s *sender) Read(b []byte) (int, error) {
 		return 0, io.EOF
 	}
 	s.before()
+	began := time.Now()
 	n, err := s.r.Read(b[:min(int64(len(b)), s.left)])
+	s.waited += time.Since(began)
 	s.left -= int64(n)
 	if s.sum != nil {
 		s.sum.Write(b[:n])
@@ -160,12 +164,16 @@ func (h *Handler) receive(ctx context.Context, was state.Upload, u *state.Upload
 	var held []media.Piece
 	body := bufio.NewReaderSize(s, 64<<10)
 	for {
+		began, waited := time.Now(), s.waited
 		_, ended := body.Peek(1)
 		if ended != nil && was.Size == u.Size && len(held) == 0 && u.Arrived != u.Size {
 			break // nothing is new
 		}
 		if ended == nil {
 			piece, err := h.piece(ctx, store, u, body)
+			waited = s.waited - waited
+			h.parts.Metrics.took(phaseReceive, waited)
+			h.parts.Metrics.took(phaseStore, time.Since(began)-waited)
 			if err != nil {
 				h.drop(ctx, store, held)
 				return err
@@ -194,6 +202,7 @@ func (h *Handler) receive(ctx context.Context, was state.Upload, u *state.Upload
 		}
 	}
 	if s.err != nil {
+		h.parts.Metrics.broke()
 		return errs.As(errs.Transient, "uploads", fmt.Errorf("the connection broke off: %w", s.err))
 	}
 	return nil
@@ -245,14 +254,23 @@ func (h *Handler) commit(ctx context.Context, store *blob.Store, was state.Uploa
 	}
 	h.look(ctx, store, u, pieces)
 	h.parts.Reached("piece stored")
+	began := time.Now()
 	err := h.parts.Store.AdvanceUpload(ctx, was, *u, pieces...)
 	if errs.Is(err, errs.Conflict) {
 		return wrong(http.StatusConflict, "Upload-Offset", "somebody else has added to the upload, or ended it")
 	}
-	if err == nil && u.Concat == "" {
+	if err != nil {
+		return err
+	}
+	h.parts.Metrics.took(phaseCommit, time.Since(began))
+	h.parts.Metrics.arrived(u.Arrived - was.Arrived)
+	if u.State == arrival.Done {
+		h.parts.Metrics.over(endedDone)
+	}
+	if u.Concat == "" {
 		h.announce(ctx, u.ID)
 	}
-	return err
+	return nil
 }
 
 // look finds out whether an index lies in front. If that fails the next piece
@@ -282,6 +300,7 @@ func (r reading) ReadAt(b []byte, off int64) (int, error) { return r.p.ReadAtCon
 // upload.
 func (h *Handler) drop(ctx context.Context, store *blob.Store, pieces []media.Piece) {
 	for _, p := range pieces {
+		h.parts.Metrics.lost(p.Size)
 		if err := store.Delete(ctx, h.parts.Bucket, p.Key); err != nil {
 			h.parts.Log.Warn("piece not deleted; it goes with its upload", "key", p.Key, "err", err)
 		}

@@ -29,23 +29,24 @@ func (h *Handler) finish(ctx context.Context, u *state.Upload) error {
 		return err
 	}
 	h.parts.Reached("upload whole")
-	ctx, cancel := context.WithCancelCause(ctx)
+	joining, cancel := context.WithCancelCause(ctx)
 	var keeping sync.WaitGroup
-	keeping.Go(func() { h.keep(ctx, cancel, u.ID) })
+	keeping.Go(func() { h.keep(joining, cancel, u.ID) })
 	defer keeping.Wait()
 	defer cancel(nil)
-	_, err = store.Join(ctx, h.parts.Bucket, pieces, u.Place.Bucket, u.Place.Key, blob.PutOptions{Mime: u.Mime})
-	if cause := context.Cause(ctx); cause != nil { // somebody else has done it
+	_, err = store.Join(joining, h.parts.Bucket, pieces, u.Place.Bucket, u.Place.Key, blob.PutOptions{Mime: u.Mime})
+	if cause := context.Cause(joining); cause != nil { // somebody else has done it
 		err = cause
 	} else if err == nil {
-		err = h.parts.Store.EndUpload(ctx, *u, arrival.Done, "")
+		err = h.parts.Store.EndUpload(joining, *u, arrival.Done, "")
 	} else if kind := errs.KindOf(err); !kind.Retryable() && kind != errs.Canceled {
-		return errors.Join(err, h.end(context.WithoutCancel(ctx), u, "its object can't be stored: "+err.Error()))
+		return errors.Join(err, h.end(context.WithoutCancel(ctx), u, endedFailed, "its object can't be stored: "+err.Error()))
 	}
 	if err != nil {
 		return errs.Wrap("uploads", err)
 	}
 	u.State = arrival.Done
+	h.parts.Metrics.over(endedDone)
 	ctx = context.WithoutCancel(ctx)
 	h.announce(ctx, u.ID)
 	if ids, err := h.parts.Store.UploadTasks(ctx, u.ID); err == nil && len(ids) == 0 {
@@ -58,10 +59,11 @@ func (h *Handler) finish(ctx context.Context, u *state.Upload) error {
 
 // end ends an upload before its object is there, tells its tasks, and deletes
 // its pieces.
-func (h *Handler) end(ctx context.Context, u *state.Upload, why string) error {
+func (h *Handler) end(ctx context.Context, u *state.Upload, outcome, why string) error {
 	if err := h.parts.Store.EndUpload(ctx, *u, arrival.Gone, why); err != nil {
 		return err
 	}
+	h.parts.Metrics.over(outcome)
 	h.announce(ctx, u.ID)
 	if err := h.clear(ctx, u); err != nil { // it is tried again when uploads are tended
 		h.parts.Log.Warn("pieces of an ended upload not deleted", "upload", u.ID, "err", err)
@@ -144,6 +146,8 @@ func (h *Handler) Run(ctx context.Context) {
 		_, mine, err := h.parts.Store.Hold(ctx, Duty, h.cfg.Name, max(10*h.cfg.Tend, 10*time.Second))
 		if err == nil && mine {
 			err = h.Tend(ctx)
+		} else {
+			h.parts.Metrics.stand(0)
 		}
 		if err != nil && ctx.Err() == nil {
 			h.parts.Log.Warn("uploads not tended", "err", err)
@@ -176,6 +180,9 @@ func (h *Handler) close() {
 // Tend looks once after what expired, what nobody puts together any more, and
 // what ended uploads have left.
 func (h *Handler) Tend(ctx context.Context) error {
+	if open, err := h.parts.Store.CountUploads(ctx, ""); err == nil { // else the next query tells what is wrong
+		h.parts.Metrics.stand(open)
+	}
 	now := h.parts.Store.Now()
 	all, err := h.parts.Store.Untended(ctx, now.Add(-h.cfg.Idle), now.Add(-h.cfg.Life), 100)
 	if err != nil {
@@ -194,9 +201,9 @@ func (h *Handler) tend(ctx context.Context, u *state.Upload, now time.Time) erro
 	case u.State == arrival.Whole && u.WholeAt.After(now.Add(-h.cfg.Life)):
 		return h.finish(ctx, u)
 	case u.State == arrival.Whole:
-		return h.end(ctx, u, "its object could not be stored for too long")
+		return h.end(ctx, u, endedFailed, "its object could not be stored for too long")
 	case u.State == arrival.Open || u.State == arrival.Done && u.Concat == "partial" && !u.ExpiresAt.After(now):
-		return h.end(ctx, u, "it expired: nothing was added to it in time")
+		return h.end(ctx, u, endedExpired, "it expired: nothing was added to it in time")
 	}
 	if err := h.clear(ctx, u); err != nil {
 		return err

@@ -53,6 +53,7 @@ type Parts struct {
 	May     func(tenant, field string, ref media.Ref) error
 	Log     *slog.Logger
 	Reached func(point string)
+	Metrics *Metrics // nil counts nothing
 }
 
 // Handler serves uploads. Create it with New; Run tends what is left behind.
@@ -192,7 +193,7 @@ func (h *Handler) terminate(w http.ResponseWriter, r *http.Request, tenant strin
 		return errs.New(errs.Conflict, "uploads", "it is done: delete the object %s/%s", u.Place.Bucket, u.Place.Key)
 	}
 	why := "the caller ended it after " + strconv.FormatInt(u.Arrived, 10) + " bytes"
-	if err := h.end(context.WithoutCancel(r.Context()), &u, why); err != nil {
+	if err := h.end(context.WithoutCancel(r.Context()), &u, endedCaller, why); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
