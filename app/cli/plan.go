@@ -7,6 +7,7 @@ import (
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/api/client"
 	"github.com/mediafn/mediafn/app"
+	"github.com/mediafn/mediafn/app/cli/sending"
 	"github.com/mediafn/mediafn/app/cli/show"
 	"github.com/mediafn/mediafn/core/task"
 )
@@ -53,14 +54,14 @@ func (p *planCmd) Run(ctx context.Context, std *std) (err error) {
 			return err
 		}
 		s := submitCmd{requestFlags: requestFlags{Inputs: inputs}}
-		files := sendings{c: c}
-		defer files.close()
+		files := sending.Files{Client: c}
+		defer files.Close()
 		err := s.inputs(ctx, &files, body)
 		if err == nil {
-			err = files.send(ctx, quietly(std.err), std.err)
+			err = files.Send(ctx, sending.Quietly(std.err), std.err)
 		}
 		if err != nil {
-			files.undo(ctx)
+			files.Undo(ctx, err)
 			return err
 		}
 	} else {

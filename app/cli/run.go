@@ -10,6 +10,7 @@ import (
 
 	"github.com/mediafn/mediafn/api"
 	"github.com/mediafn/mediafn/app"
+	"github.com/mediafn/mediafn/app/cli/outputs"
 	"github.com/mediafn/mediafn/app/cli/progress"
 	"github.com/mediafn/mediafn/app/cli/show"
 	"github.com/mediafn/mediafn/core/errs"
@@ -97,7 +98,7 @@ func (r *runCmd) request() (*api.Submit, error) {
 			return nil, err
 		}
 	}
-	if err := checkOutputs(spec, r.Outputs); err != nil {
+	if err := outputs.Check(spec, r.Outputs); err != nil {
 		return nil, err
 	}
 	body := &api.Submit{Cmd: r.Cmd}
@@ -140,7 +141,7 @@ func (r *runCmd) finish(ctx context.Context, l *app.Local, c *api.Callback, std 
 		}
 		return show.Outcome(c)
 	}
-	paths, err := targets(r.Outputs, c.Outputs)
+	paths, err := outputs.Targets(r.Outputs, c.Outputs)
 	if err != nil {
 		return err
 	}
@@ -148,17 +149,17 @@ func (r *runCmd) finish(ctx context.Context, l *app.Local, c *api.Callback, std 
 		f := c.Outputs[i]
 		return l.Fetch(ctx, media.Ref{Cloud: f.Cloud, Bucket: f.Bucket, Key: f.Key}, w)
 	}
-	if len(paths) == 1 && paths[0] == toStdout {
+	if len(paths) == 1 && paths[0] == outputs.Stdout {
 		if err := fetch(0, std.out); err != nil {
 			return err
 		}
-	} else if err := place(paths, fetch); err != nil {
+	} else if err := outputs.Put(paths, fetch); err != nil {
 		return err
 	}
 	found := show.Facts(c.Result)
 	switch {
 	case r.JSON:
-		if len(paths) == 1 && paths[0] == toStdout {
+		if len(paths) == 1 && paths[0] == outputs.Stdout {
 			return show.JSON(std.err, c)
 		}
 		return show.JSON(std.out, c)

@@ -17,6 +17,7 @@ import (
 	"github.com/mediafn/mediafn/api/client"
 	"github.com/mediafn/mediafn/app"
 	"github.com/mediafn/mediafn/app/cli/progress"
+	"github.com/mediafn/mediafn/app/cli/sending"
 	"github.com/mediafn/mediafn/app/cli/show"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
@@ -65,19 +66,19 @@ func (s *submitCmd) Run(ctx context.Context, std *std) error {
 	if err != nil {
 		return err
 	}
-	files := sendings{c: c}
-	defer files.close()
+	files := sending.Files{Client: c}
+	defer files.Close()
 	if err := s.inputs(ctx, &files, body); err != nil {
-		files.undo(ctx)
+		files.Undo(ctx, err)
 		return err
 	}
 	wait := time.Duration(s.Wait) * time.Second
-	if s.Watch || len(files.all) > 0 {
+	if s.Watch || !files.Empty() {
 		wait = 0
 	}
 	accepted, err := c.Submit(ctx, body, wait)
 	if err != nil {
-		files.undo(ctx)
+		files.Undo(ctx, err)
 		return s.explain(ctx, c, err)
 	}
 	switch {
@@ -87,8 +88,8 @@ func (s *submitCmd) Run(ctx context.Context, std *std) error {
 			return err
 		}
 		accepted.Callback = show.CallbackOf(ended, body.Extra.UserData)
-	case s.Wait > 0 && len(files.all) > 0: // the same message again is the same task
-		if err := files.send(ctx, quietly(std.err), std.err); err != nil {
+	case s.Wait > 0 && !files.Empty(): // the same message again is the same task
+		if err := files.Send(ctx, sending.Quietly(std.err), std.err); err != nil {
 			return err
 		}
 		if accepted, err = c.Submit(ctx, body, time.Duration(s.Wait)*time.Second); err != nil {
@@ -98,14 +99,14 @@ func (s *submitCmd) Run(ctx context.Context, std *std) error {
 		if err := s.print(accepted, std); err != nil {
 			return err
 		}
-		return files.send(ctx, quietly(std.err), std.err)
+		return files.Send(ctx, sending.Quietly(std.err), std.err)
 	}
 	return s.print(accepted, std)
 }
 
 // watch shows a task until it has ended, and meanwhile sends what it waits for.
-// A task that ends before needs no more of it.
-func (s *submitCmd) watch(ctx context.Context, files *sendings, id string, std *std) (*api.Task, error) {
+// A task that fails before needs no more of it.
+func (s *submitCmd) watch(ctx context.Context, files *sending.Files, id string, std *std) (*api.Task, error) {
 	shown := std.out
 	if s.JSON {
 		shown = std.err // standard output is for the callback
@@ -113,15 +114,17 @@ func (s *submitCmd) watch(ctx context.Context, files *sendings, id string, std *
 	view := progress.Shared(progress.New(shown, false))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var sending sync.WaitGroup
-	sending.Go(func() {
-		if err := files.send(ctx, view, std.err); err != nil {
+	var group sync.WaitGroup
+	group.Go(func() {
+		if err := files.Send(ctx, view, std.err); err != nil {
 			cancel(err)
 		}
 	})
-	ended, err := progress.Follow(ctx, files.c, id, view)
-	cancel(nil)
-	sending.Wait()
+	ended, err := progress.Follow(ctx, files.Client, id, view)
+	if err != nil || ended.State != task.Succeeded { // else all is there, and the sender about to hear so
+		cancel(nil)
+	}
+	group.Wait()
 	if err != nil {
 		fmt.Fprintf(std.err, "mediafn: the task goes on: mediafn task %s\n", id)
 	}
@@ -186,8 +189,8 @@ func (s *submitCmd) request() (*api.Submit, error) {
 
 // inputs begins to upload what lies here. The same message again names the same
 // uploads, so that it is the same request, and goes on with them.
-func (s *submitCmd) inputs(ctx context.Context, files *sendings, body *api.Submit) error {
-	had, err := s.earlier(ctx, files.c)
+func (s *submitCmd) inputs(ctx context.Context, files *sending.Files, body *api.Submit) error {
+	had, err := s.earlier(ctx, files.Client)
 	if err != nil {
 		return err
 	}
@@ -199,11 +202,11 @@ func (s *submitCmd) inputs(ctx context.Context, files *sendings, body *api.Submi
 			info, err := os.Stat(in)
 			switch {
 			case err == nil && info.Mode().IsRegular():
-				place := media.Ref{Bucket: inputs, Key: folderOf(body.MsgID) + "/" + strconv.Itoa(i) + keyExt(in)}
+				place := media.Ref{Bucket: sending.Bucket, Key: folderOf(body.MsgID) + "/" + strconv.Itoa(i) + keyExt(in)}
 				if i < len(had) {
 					ref.Upload = had[i].Upload
 				}
-				if ref, err = files.begin(ctx, in, place, ref.Upload); err != nil {
+				if ref, err = files.Begin(ctx, in, place, ref.Upload); err != nil {
 					return named(err, i)
 				}
 			case err == nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/mediafn/mediafn/app/cli/sending"
 	"github.com/mediafn/mediafn/app/cli/show"
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/media"
@@ -31,7 +32,7 @@ func (u *uploadCmd) Run(ctx context.Context, std *std) error {
 	if err != nil {
 		return err
 	}
-	place := media.Ref{Bucket: inputs}
+	place := media.Ref{Bucket: sending.Bucket}
 	switch {
 	case u.Resume != "" && (u.Output != "" || u.Type != ""):
 		return errs.InField("resume", "goes on with an upload as it was begun: without --output and --type")
@@ -40,24 +41,24 @@ func (u *uploadCmd) Run(ctx context.Context, std *std) error {
 			return err
 		}
 	}
-	s, err := openFile(u.File)
+	s, err := sending.Open(u.File)
 	if err != nil {
 		return err
 	}
-	defer s.file.Close()
+	defer s.Close()
 	if u.Resume != "" {
-		err = s.resume(ctx, c, u.Resume)
+		err = s.Resume(ctx, c, u.Resume)
 	} else {
-		err = s.begin(ctx, c, place, u.Type)
+		err = s.Begin(ctx, c, place, u.Type)
 	}
 	if err != nil {
 		return err
 	}
 	if !u.JSON {
-		fmt.Fprintln(std.out, s.id)
+		fmt.Fprintln(std.out, s.ID)
 	}
-	fmt.Fprintf(std.err, "mediafn: a task may name it from now on: mediafn submit CMD -i upload:%s\n", s.id)
-	done, err := s.send(ctx, c, quietly(std.err), std.err)
+	fmt.Fprintf(std.err, "mediafn: a task may name it from now on: mediafn submit CMD -i upload:%s\n", s.ID)
+	done, err := s.Send(ctx, c, sending.Quietly(std.err), std.err)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,6 @@
-package cli
+// Package outputs puts results where a command line says: files, folders or
+// standard output, whole or not at all.
+package outputs
 
 import (
 	"context"
@@ -18,13 +20,13 @@ import (
 	"github.com/mediafn/mediafn/core/fn"
 )
 
-// toStdout is the output that means standard output.
-const toStdout = "-"
+// Stdout is the output that means standard output.
+const Stdout = "-"
 
-// checkOutputs compares the -o given with what a function makes, before any
+// Check compares the -o given with what a function makes, before any
 // work is done for nothing. s is nil for a flow, which tells nothing.
-func checkOutputs(s *fn.Spec, outs []string) error {
-	if i := slices.Index(outs, toStdout); i >= 0 && len(outs) > 1 {
+func Check(s *fn.Spec, outs []string) error {
+	if i := slices.Index(outs, Stdout); i >= 0 && len(outs) > 1 {
 		return errs.InField("output", "- takes one result alone")
 	}
 	for i, out := range outs {
@@ -59,7 +61,7 @@ func checkOutputs(s *fn.Spec, outs []string) error {
 
 // checkFolder finds out early whether out could be made where it is wanted.
 func checkFolder(out string) error {
-	if out == toStdout {
+	if out == Stdout {
 		return nil
 	}
 	dir := out
@@ -90,10 +92,10 @@ func isFolder(out string) bool {
 	return err == nil && info.IsDir()
 }
 
-// targets says where each result goes: one place each, or one folder for all.
+// Targets says where each result goes: one place each, or one folder for all.
 // Several results for one place that is no folder are numbered: shot.jpg
 // becomes shot-1.jpg, shot-2.jpg …
-func targets(outs []string, files []api.CallbackFile) ([]string, error) {
+func Targets(outs []string, files []api.CallbackFile) ([]string, error) {
 	switch {
 	case len(files) == 0:
 		return nil, nil
@@ -101,14 +103,14 @@ func targets(outs []string, files []api.CallbackFile) ([]string, error) {
 		return nil, errs.InField("output", "there are %d result(s): say where they go with -o", len(files))
 	case len(outs) > 1 && len(outs) != len(files):
 		return nil, errs.InField("output", "there are %d result(s) for %d places", len(files), len(outs))
-	case outs[0] == toStdout && len(files) > 1:
+	case outs[0] == Stdout && len(files) > 1:
 		return nil, errs.InField("output", "- takes one result, there are %d", len(files))
 	}
 	paths := make([]string, len(files))
 	for i, f := range files {
 		out := outs[min(i, len(outs)-1)]
 		switch {
-		case out == toStdout:
+		case out == Stdout:
 		case isFolder(out):
 			out = filepath.Join(out, ownName(f, i))
 		case len(outs) < len(files):
@@ -137,9 +139,9 @@ func ownName(f api.CallbackFile, i int) string {
 	return fmt.Sprintf("result-%d", i+1)
 }
 
-// place puts results at their paths, all or none: each is written beside its
+// Put puts results at their paths, all or none: each is written beside its
 // target first, then all are renamed. fetch writes result i.
-func place(paths []string, fetch func(i int, w io.Writer) error) (err error) {
+func Put(paths []string, fetch func(i int, w io.Writer) error) (err error) {
 	var made []string // in order; removed unless all goes well
 	defer func() {
 		if err != nil {

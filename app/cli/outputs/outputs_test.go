@@ -1,11 +1,10 @@
-package cli
+package outputs
 
 import (
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,7 +41,7 @@ func TestTargets(t *testing.T) {
 		{[]string{"a", "b"}, results("x"), nil},
 		{nil, results("x"), nil},
 	} {
-		got, err := targets(c.outs, c.files)
+		got, err := Targets(c.outs, c.files)
 		if (err != nil) != (c.want == nil) || (err != nil && errs.FieldOf(err) != "output") {
 			t.Errorf("%v: %v", c.outs, err)
 		}
@@ -60,7 +59,7 @@ func TestPlaceIsWholeOrNothing(t *testing.T) {
 	}
 	paths := []string{old, filepath.Join(dir, "a/b/new.txt")}
 	broken := errors.New("broke off")
-	err := place(paths, func(i int, w io.Writer) error {
+	err := Put(paths, func(i int, w io.Writer) error {
 		_, err := io.WriteString(w, "new")
 		if i == 1 {
 			err = broken
@@ -70,13 +69,13 @@ func TestPlaceIsWholeOrNothing(t *testing.T) {
 	if !errors.Is(err, broken) {
 		t.Errorf("%v", err)
 	}
-	if got, _ := listing(dir); !cmp.Equal(got, []string{"old.txt"}) {
+	if got := listing(t, dir); !cmp.Equal(got, []string{"old.txt"}) {
 		t.Errorf("left: %v", got)
 	}
 	if text, _ := os.ReadFile(old); string(text) != "old" {
 		t.Errorf("old.txt holds %q", text)
 	}
-	if err := place(paths, func(_ int, w io.Writer) error { _, err := io.WriteString(w, "new"); return err }); err != nil {
+	if err := Put(paths, func(_ int, w io.Writer) error { _, err := io.WriteString(w, "new"); return err }); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range paths {
@@ -84,12 +83,24 @@ func TestPlaceIsWholeOrNothing(t *testing.T) {
 			t.Errorf("%s holds %q", path, text)
 		}
 	}
-	if got, _ := listing(dir); !cmp.Equal(got, []string{"a", "old.txt"}) {
+	if got := listing(t, dir); !cmp.Equal(got, []string{"a", "old.txt"}) {
 		t.Errorf("left: %v", got)
 	}
-	if err := place([]string{dir}, func(int, io.Writer) error { return nil }); errs.FieldOf(err) != "output" {
+	if err := Put([]string{dir}, func(int, io.Writer) error { return nil }); errs.FieldOf(err) != "output" {
 		t.Errorf("a folder as a file: %v", err)
 	}
+}
+
+func listing(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }
 
 func TestCheckOutputs(t *testing.T) {
@@ -98,31 +109,13 @@ func TestCheckOutputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, outs := range [][]string{{""}, {"-", "x"}, {"x", "x"}, {file + "/x"}, {file + "/x/y"}} {
-		if err := checkOutputs(nil, outs); errs.FieldOf(err) != "output" {
+		if err := Check(nil, outs); errs.FieldOf(err) != "output" {
 			t.Errorf("%v: %v", outs, err)
 		}
 	}
 	for _, outs := range [][]string{nil, {"-"}, {"a/b/c"}, {"a/", "a/"}, {file}} {
-		if err := checkOutputs(nil, outs); err != nil {
+		if err := Check(nil, outs); err != nil {
 			t.Errorf("%v: %v", outs, err)
 		}
 	}
-}
-
-func FuzzObjectRef(f *testing.F) {
-	f.Add("bucket/key")
-	f.Add("s3:bucket/a/b.mp4")
-	f.Fuzz(func(t *testing.T, text string) {
-		ref, err := objectRef("output_files.0", text)
-		if err != nil {
-			return
-		}
-		back := ref.Bucket + "/" + ref.Key
-		if ref.Cloud != "" || strings.HasPrefix(text, ":") {
-			back = ref.Cloud + ":" + back
-		}
-		if back != text || ref.Bucket == "" || ref.Key == "" {
-			t.Errorf("%q became %+v", text, ref)
-		}
-	})
 }
