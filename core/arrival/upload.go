@@ -33,14 +33,36 @@ type Upload struct {
 	State   State
 	Concat  string // "partial", "final" with what it was made of, or empty
 	// Index is how many bytes from the start must be there before the media can be
-	// profiled: 0 = not known yet, -1 = all of them. Why says why, and of an upload
-	// that is gone what ended it.
+	// profiled: 0 = not known yet, Behind or Splits = all of them. Why says why, and
+	// of an upload that is gone what ended it.
 	Index     int64
 	Why       string
 	CreatedAt time.Time
 	ExpiresAt time.Time // unless it is whole by then
 	WholeAt   time.Time
 	TouchedAt time.Time // by whoever works on it
+}
+
+// What Index may be beside a number of bytes.
+const (
+	Behind int64 = -1 // nothing can be done before the end
+	Splits int64 = -2 // there is no index, but ranges of the file can be entered by its bytes
+)
+
+// Front is so much of a file with Splits that its beginning tells what it holds, and
+// how many bytes a second of it takes.
+const Front = 4 << 20
+
+// Early reports whether slices of u may begin before its end though it has no
+// index; known is false as long as that can't be told.
+func (u *Upload) Early() (early, known bool) {
+	switch {
+	case u.State != Open:
+		return false, true
+	case u.Index == 0 || u.Size < 0:
+		return false, false
+	}
+	return u.Index == Splits && u.Size >= 2*Front, true
 }
 
 // Block is what is waited for at once; the gate reads in blocks that divide it, and
@@ -57,18 +79,18 @@ const all = math.MaxInt64
 // Need is how many bytes of u, the n-th input of j, must have arrived before j
 // can begin. short is how many an attempt has found missing, 0 = none.
 //
-// Tables are read as soon as the index is there, and a slice as soon as its
-// bytes are, with those up to the second keyframe behind it. Everything else
-// waits for the object.
+// Tables are read as soon as the index is there, the front of what has none as soon
+// as that is, and a slice as soon as its bytes are, with those up to the second
+// keyframe behind it. Everything else waits for the object.
 func Need(j *job.Job, n int, u *Upload, short int64) int64 {
-	if u.Index <= 0 || u.Size < 0 || j.PreDownload {
+	if u.front() == 0 || u.Size < 0 || j.PreDownload {
 		return all
 	}
 	need := int64(0)
 	switch p := j.Part; {
-	case j.Fn == "inspect.probe":
-		need = u.Index
-	case n == 0 && p != nil && p.Stream == fn.Pictures && p.Pass != fn.Reduce && p.Bytes.Behind > 0:
+	case j.Fn == "inspect.probe" && u.Index > 0, j.Fn == "inspect.front":
+		need = u.front()
+	case n == 0 && p != nil && p.Stream == fn.Pictures && p.Pass != fn.Reduce && p.Bytes.Behind > 0 && (u.Index > 0 || p.Split != nil):
 		need = p.Bytes.Behind
 	default:
 		return all
@@ -78,6 +100,15 @@ func Need(j *job.Job, n int, u *Upload, short int64) int64 {
 	need = max(need, short+short/4)
 	need = (need + Slack + Block - 1) / Block * Block
 	return min(need, u.Size)
+}
+
+// front is how many bytes from the start on everybody reads; 0 = there is nothing to
+// be read before the end.
+func (u *Upload) front() int64 {
+	if u.Index == Splits {
+		return Front
+	}
+	return max(u.Index, 0)
 }
 
 // There reports whether need bytes of u have arrived.
@@ -93,7 +124,7 @@ func Wanted(j *job.Job, u *Upload, need int64, pieces []media.Piece) (list []med
 	if j.Part != nil {
 		from = j.Part.Bytes.First / Block * Block
 	}
-	front := (u.Index + Slack + Block - 1) / Block * Block
+	front := (u.front() + Slack + Block - 1) / Block * Block
 	for _, p := range pieces {
 		if p.Start < front || p.Start+p.Size > from && p.Start < need {
 			list = append(list, p)

@@ -18,6 +18,8 @@ func TestNeed(t *testing.T) {
 	}
 	probe := &job.Job{Fn: "inspect.probe"}
 	slice := &job.Job{Fn: "video.transcode", Part: part(fn.Pictures, "", 7*mib)}
+	split, last, front := part(fn.Pictures, "", 7*mib), part(fn.Pictures, "", 0), &job.Job{Fn: "inspect.front"}
+	split.Split, last.Split = &fn.Bytes{First: 5 * mib, Behind: 6 * mib}, &fn.Bytes{First: 5 * mib}
 	for _, c := range []struct {
 		name  string
 		job   *job.Job
@@ -43,6 +45,14 @@ func TestNeed(t *testing.T) {
 		{"a whole", &job.Job{Fn: "video.transcode"}, 0, 1000, 100 * mib, 0, 0},
 		{"copied before", &job.Job{Fn: "inspect.probe", PreDownload: true}, 0, 1000, 100 * mib, 0, 0},
 		{"size not declared", probe, 0, 1000, -1, 0, 0},
+		{"the front", front, 0, arrival.Splits, 100 * mib, 0, 5 * mib},
+		{"the front, found short", front, 0, arrival.Splits, 100 * mib, 8 * mib, 11 * mib},
+		{"a split", &job.Job{Part: split}, 0, arrival.Splits, 100 * mib, 0, 8 * mib},
+		{"a split, found short", &job.Job{Part: split}, 0, arrival.Splits, 100 * mib, 8 * mib, 11 * mib},
+		{"the last split", &job.Job{Part: last}, 0, arrival.Splits, 100 * mib, 0, 0},
+		{"a split of what can't be entered", &job.Job{Part: split}, 0, arrival.Behind, 100 * mib, 0, 0},
+		{"a slice without index", slice, 0, arrival.Splits, 100 * mib, 0, 0},
+		{"tables without index", probe, 0, arrival.Splits, 100 * mib, 0, 0},
 	} {
 		u := arrival.Upload{Index: c.index, Size: c.size, State: arrival.Open}
 		need := arrival.Need(c.job, c.n, &u, c.short)
@@ -101,5 +111,53 @@ func TestWanted(t *testing.T) {
 	j = &job.Job{Fn: "inspect.probe"}
 	if got := starts(arrival.Wanted(j, &u, arrival.Need(j, 0, &u, 0), pieces)); !slices.Equal(got, []int64{0, 1}) {
 		t.Errorf("of the tables: %v", got)
+	}
+}
+
+func TestEarly(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		u            arrival.Upload
+		early, known bool
+	}{
+		{"arriving", arrival.Upload{State: arrival.Open, Index: arrival.Splits, Size: 100 * mib}, true, true},
+		{"nothing is there", arrival.Upload{State: arrival.Open, Size: 100 * mib}, false, false},
+		{"size not declared", arrival.Upload{State: arrival.Open, Index: arrival.Splits, Size: -1}, false, false},
+		{"small", arrival.Upload{State: arrival.Open, Index: arrival.Splits, Size: 7 * mib}, false, true},
+		{"indexed", arrival.Upload{State: arrival.Open, Index: 1000, Size: 100 * mib}, false, true},
+		{"index behind", arrival.Upload{State: arrival.Open, Index: arrival.Behind, Size: 100 * mib}, false, true},
+		{"whole", arrival.Upload{State: arrival.Whole, Index: arrival.Splits, Size: 100 * mib}, false, true},
+		{"gone before anything came", arrival.Upload{State: arrival.Gone, Size: -1}, false, true},
+	} {
+		if early, known := c.u.Early(); early != c.early || known != c.known {
+			t.Errorf("%s: early %v, known %v", c.name, early, known)
+		}
+	}
+}
+
+func TestTell(t *testing.T) {
+	for _, c := range []struct {
+		index, size int64
+		seen        arrival.Seen
+		reason      string
+	}{
+		{1000, 100 * mib, arrival.Seen{Slices: 2, Early: true}, "why; slices began as their bytes arrived"},
+		{1000, 100 * mib, arrival.Seen{Early: true}, "why; there were no slices that could have begun before the end"},
+		{1000, 100 * mib, arrival.Seen{}, "why; it was whole before anything could begin"},
+		{1000, 100 * mib, arrival.Seen{Copied: true}, "extra.pre_download has the whole file copied before work begins"},
+		{arrival.Behind, 100 * mib, arrival.Seen{}, "why"},
+		{arrival.Splits, 100 * mib, arrival.Seen{Slices: 2, Early: true}, "why; slices began as their bytes arrived"},
+		{arrival.Splits, 100 * mib, arrival.Seen{Slices: 2, Early: true, NotAhead: "of a gap"}, "why; slices began as their bytes arrived, and are not used: of a gap"},
+		{arrival.Splits, 100 * mib, arrival.Seen{Early: true, NotEarly: "it depends"}, "why; it depends"},
+		{arrival.Splits, 100 * mib, arrival.Seen{Together: true}, "why; slices of this function are planned when all frames are known"},
+		{arrival.Splits, 100 * mib, arrival.Seen{Whole: true}, "why; the caller switched slicing off"},
+		{arrival.Splits, 7 * mib, arrival.Seen{}, "why; it is too small to begin before its end"},
+		{arrival.Splits, 100 * mib, arrival.Seen{}, "why; it was whole before a slice could begin"},
+	} {
+		u := arrival.Upload{ID: "u", Index: c.index, Size: c.size, Why: "why"}
+		want := arrival.Told{Upload: "u", Early: c.seen.Early, Slices: c.seen.Slices, Reason: c.reason}
+		if got := u.Tell(c.seen); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // taskFields are the roots a task reference may name.
-var taskFields = []string{"inputs", "params", "cmd", "extra", "has_outputs"}
+var taskFields = []string{"inputs", "params", "cmd", "extra", "has_outputs", "splits"}
 
 // ref parses a reference used by comp. What a component refers to it waits
 // for: a reference to a component of the same module that it does not list in

@@ -113,6 +113,12 @@ type Part struct {
 	// Bytes hold the part, in the source; zero = not known. Of a source that is
 	// still arriving they are what is waited for.
 	Bytes Bytes `json:"bytes,omitzero"`
+	// Split, if set, is all that is known of the part: of a source whose frames nobody
+	// has counted yet it has those from the first keyframe found at or behind
+	// Split.First up to that at or behind Split.Behind, 0 = the end. Its call is given
+	// to the function as any other, by whoever finds out what these are
+	// (functions/internal/ahead), and has that as its facts.
+	Split *Bytes `json:"split,omitempty"`
 	// Share is the part of the whole call's price this part takes; 0 = not known.
 	Share float64 `json:"share,omitempty"`
 }

@@ -172,6 +172,9 @@ type Assembly struct {
 	Whole string `json:"whole,omitempty"`
 	// Lap is the overlap of this call's slices; nil = that of the Spec.
 	Lap *Lap `json:"lap,omitempty"`
+	// Neighbours says that a frame of the result is made with the source's frame
+	// before, which a slice therefore decodes beside its own.
+	Neighbours bool `json:"neighbours,omitempty"`
 	// Reduce says that the slices of this call depend on each other, by what an
 	// analysis of each finds out: they are analysed first, the analyses reduced
 	// to one, and then processed.

@@ -8,12 +8,14 @@ import (
 )
 
 // Answer is slice.plan as flows call it: a Plan, or with the parameter look a
-// Look. Documents are the source's profile and, after a look, that look, what
-// remuxing came to and the profile that was made then, as far as there are any.
+// Look, or with the parameter early an Early. Documents are the source's profile
+// and, after a look, that look, what remuxing came to and the profile that was made
+// then, what was decided early, and what came of it, as far as there are any.
 // request makes the request for a profile; its Source is filled in here.
 func Answer(docs map[string]json.RawMessage, params json.RawMessage, request func(profile *media.Info) (Request, error)) (json.RawMessage, error) {
 	var p struct {
-		Look bool `json:"look"`
+		Look  bool `json:"look"`
+		Early bool `json:"early"`
 	}
 	if len(params) > 0 {
 		if err := json.Unmarshal(params, &p); err != nil {
@@ -23,7 +25,9 @@ func Answer(docs map[string]json.RawMessage, params json.RawMessage, request fun
 	var profile, seen *media.Info
 	var look *Look
 	var done *Remuxed
-	for slot, into := range map[string]any{"profile": &profile, "seen": &seen, "look": &look, "remuxed": &done} {
+	var early *Early
+	var ahead *Ahead
+	for slot, into := range map[string]any{"profile": &profile, "seen": &seen, "look": &look, "remuxed": &done, "early": &early, "ahead": &ahead} {
 		if raw, ok := docs[slot]; ok {
 			if err := json.Unmarshal(raw, into); err != nil {
 				return nil, errs.New(errs.Internal, "slice.plan", "%s: %w", slot, err)
@@ -43,10 +47,25 @@ func Answer(docs map[string]json.RawMessage, params json.RawMessage, request fun
 	}
 	r.Source = best
 	switch {
+	case p.Early:
+		var front struct {
+			Refused string `json:"refused"`
+		}
+		if err := json.Unmarshal(docs["profile"], &front); err != nil {
+			return nil, errs.New(errs.Internal, "slice.plan", "profile: %w", err)
+		}
+		return json.Marshal(EarlyFor(r, front.Refused))
 	case p.Look:
+		if early != nil && early.Early && r.Mode == Auto {
+			r.Mode = Force // what was begun is to be used
+		}
 		return json.Marshal(LookAt(r))
 	case look != nil:
-		return json.Marshal(Closer(*look, done, profile, seen, r))
+		plan := Closer(*look, done, profile, seen, r)
+		if early != nil && early.Early {
+			plan = early.used(plan, ahead, done, r)
+		}
+		return json.Marshal(plan)
 	}
 	return json.Marshal(Document(r))
 }

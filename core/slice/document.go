@@ -23,15 +23,20 @@ type Plan struct {
 	Assembly  fn.Assembly `json:"assembly"`
 	// Shift is how many seconds later than those of the caller's file the times
 	// of what is sliced are: it was remuxed, and begins at zero.
-	Shift      float64    `json:"shift,omitempty"`
+	Shift float64 `json:"shift,omitempty"`
+	// Ahead says that the segments are those that were made while the source
+	// arrived, NotAhead why those that were made are not used.
+	Ahead      bool       `json:"ahead,omitempty"`
+	NotAhead   string     `json:"not_ahead,omitempty"`
 	Prediction Prediction `json:"prediction"`
 	Packaged   bool       `json:"packaged"` // the merged renditions are packaged
 	Promise    *Promise   `json:"promise"`  // null unless sliced
 }
 
 // Document decides and writes the decision down.
-func Document(r Request) Plan {
-	d := Decide(r)
+func Document(r Request) Plan { return document(r, Decide(r)) }
+
+func document(r Request, d Decision) Plan {
 	p := Plan{Sliced: d.Sliced, Code: d.Code, Reason: d.Reason, Segments: d.Parts, Assembly: r.Assembly, Prediction: d.Prediction}
 	if !d.Sliced {
 		p.Segments = []fn.Part{}

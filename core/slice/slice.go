@@ -45,6 +45,7 @@ const (
 	Sliced     Code = "sliced"        // predicted to pay
 	Forced     Code = "forced"        // the caller asked for it
 	Remuxing   Code = "remuxed"       // predicted to pay or asked for, after the source was copied into an mp4 once
+	Arriving   Code = "arriving"      // it was sliced while it arrived
 	OffByUser  Code = "off_by_caller" // the caller refused it
 	NotOffered Code = "not_sliceable" // the function's work cannot be cut along time
 	NoVideo    Code = "no_video"      // there is no moving picture, or nothing is known of it

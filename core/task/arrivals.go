@@ -2,6 +2,7 @@ package task
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -54,6 +55,28 @@ func (r *round) await(w Work) Work {
 	return w
 }
 
+// errLater says of a fact that it will be known, and is not yet.
+var errLater = errors.New("not known yet")
+
+// splits is the fact task.splits: true if slices of the primary input may begin while
+// it arrives though it has no index, and nothing of the request forbids it.
+func (r *round) splits() (json.RawMessage, error) {
+	rq := &r.step.Task.Request
+	if len(rq.Inputs) == 0 || rq.Extra.Slice == "off" || rq.Extra.PreDownload != nil && *rq.Extra.PreDownload {
+		return nil, nil
+	}
+	u := r.view.Uploads[rq.Inputs[0].Upload]
+	f, err := r.Functions.Get(rq.Cmd)
+	if u == nil || err != nil || f.Spec().Slicing.Mode != fn.Independent {
+		return nil, nil
+	}
+	early, known := u.Early()
+	if !known {
+		return nil, errLater
+	}
+	return json.Marshal(early)
+}
+
 // there reports whether all bytes a row's job reads have arrived.
 func (r *round) there(w *Work) bool {
 	j := w.Made
@@ -80,42 +103,30 @@ func (w *Work) Short() int64 {
 	return w.Error.Short
 }
 
-// arrived says in a result how the primary input's arrival went.
-type arrived struct {
-	Upload string `json:"upload"`
-	Early  bool   `json:"early"`             // something of it was done before its last byte came
-	Slices int    `json:"slices_before_end"` // so many slices had begun by then
-	Reason string `json:"reason"`
-}
-
-// arrival is nil where the primary input did not come by an upload.
+// arrival says how the primary input's arrival went; nil where it came by no upload.
 func (r *round) arrival() json.RawMessage {
-	t := &r.step.Task
-	if len(t.Request.Inputs) == 0 || r.view.Uploads[t.Request.Inputs[0].Upload] == nil {
+	rq := &r.step.Task.Request
+	if len(rq.Inputs) == 0 || r.view.Uploads[rq.Inputs[0].Upload] == nil {
 		return nil
 	}
-	u := r.view.Uploads[t.Request.Inputs[0].Upload]
-	a := arrived{Upload: u.ID, Reason: u.Why}
+	u := r.view.Uploads[rq.Inputs[0].Upload]
+	seen := arrival.Seen{Copied: rq.Extra.PreDownload != nil && *rq.Extra.PreDownload, Whole: rq.Extra.Slice == "off"}
+	if f, err := r.Functions.Get(rq.Cmd); err == nil {
+		seen.Together = f.Spec().Slicing.Mode != fn.Independent
+	}
 	for _, w := range r.view.Work {
+		if w.Fn == "slice.plan" && w.State == Succeeded {
+			_ = json.Unmarshal(w.Facts, &seen) // those of its documents that say why not
+		}
 		var j job.Job
 		if w.StartedAt.IsZero() || w.Job == nil || !w.StartedAt.Before(u.WholeAt) || json.Unmarshal(w.Job, &j) != nil {
 			continue
 		}
-		a.Early = true
+		seen.Early = true
 		if w.Order >= 0 && j.Part != nil && j.Part.Stream == fn.Pictures && !w.IsTwin() {
-			a.Slices++
+			seen.Slices++
 		}
 	}
-	switch {
-	case t.Request.Extra.PreDownload != nil && *t.Request.Extra.PreDownload:
-		a.Reason = "extra.pre_download has the whole file copied before work begins"
-	case a.Slices > 0:
-		a.Reason += "; slices began as their bytes arrived"
-	case u.Index > 0 && a.Early:
-		a.Reason += "; there were no slices that could have begun before the end"
-	case u.Index > 0:
-		a.Reason += "; it was whole before anything could begin"
-	}
-	raw, _ := json.Marshal(a) // plain data: cannot fail
+	raw, _ := json.Marshal(u.Tell(seen)) // plain data: cannot fail
 	return raw
 }

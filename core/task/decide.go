@@ -2,6 +2,7 @@ package task
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -239,9 +240,17 @@ func (r *round) gather(w Work) Work {
 	if open {
 		return w
 	}
-	for _, s := range segments {
+	facts, some := make([]json.RawMessage, len(segments)), false
+	for i, s := range segments {
 		w.Outputs = append(w.Outputs, s.Outputs...)
 		w.Usage = w.Usage.Add(s.Usage)
+		if facts[i] = s.Facts; s.Facts == nil {
+			facts[i] = json.RawMessage("null")
+		}
+		some = some || s.Facts != nil
+	}
+	if some {
+		w.Facts, _ = json.Marshal(map[string][]json.RawMessage{"each": facts}) // facts are JSON: cannot fail
 	}
 	w = w.Done(r.now)
 	r.change(w)
@@ -270,6 +279,9 @@ func (r *round) start(c *flow.Component) bool {
 	}
 	for i := range c.When {
 		value, err := r.value(c.When[i].Fact)
+		if errors.Is(err, errLater) {
+			return false // what comes next decides
+		}
 		if err != nil {
 			r.fail(c, FaultOf(err))
 			return false

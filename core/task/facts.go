@@ -45,6 +45,8 @@ func (r *round) taskValue(path []string) (json.RawMessage, error) {
 		return json.Marshal(t.Request.Cmd)
 	case "has_outputs":
 		return json.Marshal(len(t.Request.Outputs) > 0)
+	case "splits":
+		return r.splits()
 	case "params":
 		return walk(t.Request.Params, path[1:])
 	case "extra":

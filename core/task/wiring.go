@@ -292,7 +292,9 @@ func (r *round) passed(f fn.Function) ([]job.Input, error) {
 		all[i] = job.Input{Slot: slots[i], Ref: refs[i]}
 	}
 	if len(all) > 0 {
-		all[0].Facts = r.infoOf(refs[0])
+		if all[0].Facts = r.infoOf(refs[0]); all[0].Facts == nil { // nobody could look at all of it yet
+			all[0].Facts = r.saidOf(refs[0], "inspect.front")
+		}
 	}
 	return all, nil
 }
@@ -347,9 +349,11 @@ func (r *round) refs(ref flow.Ref) ([]media.Ref, bool) {
 
 // infoOf is what a probe of this task found of a file, in short: lists of
 // keyframes and frames stay behind, since jobs travel.
-func (r *round) infoOf(ref media.Ref) *media.Info {
+func (r *round) infoOf(ref media.Ref) *media.Info { return r.saidOf(ref, "inspect.probe") }
+
+func (r *round) saidOf(ref media.Ref, by string) *media.Info {
 	for _, c := range r.view.Plan.Components {
-		if c.Fn != "inspect.probe" || len(c.Inputs) == 0 {
+		if c.Fn != by || len(c.Inputs) == 0 {
 			continue
 		}
 		w, ok := r.view.Work.Get(EventID(r.step.Task.ID, c.Name))

@@ -56,7 +56,7 @@ func newWorld(t *rapid.T, file *flow.File) *world {
 		CreatedAt: w.now, Request: task.Request{Cmd: plan.Name, Priority: 5, Inputs: []media.Ref{{Bucket: "in", Key: "0"}}},
 	}
 	if rapid.Bool().Draw(t, "arrives") {
-		w.upload = &arrival.Upload{ID: "u", Size: 8 << 20, State: arrival.Open, Index: rapid.SampledFrom([]int64{-1, 0, 100}).Draw(t, "index"), Why: "x"}
+		w.upload = &arrival.Upload{ID: "u", Size: 8 << 20, State: arrival.Open, Index: rapid.SampledFrom([]int64{arrival.Behind, arrival.Splits, 0, 100}).Draw(t, "index"), Why: "x"}
 		w.task.Request.Inputs[0].Upload = "u"
 	}
 	if rapid.Bool().Draw(t, "publish") {

@@ -8,6 +8,7 @@ import (
 	"github.com/mediafn/mediafn/functions/generate"
 	"github.com/mediafn/mediafn/functions/image"
 	"github.com/mediafn/mediafn/functions/inspect"
+	"github.com/mediafn/mediafn/functions/internal/ahead"
 	"github.com/mediafn/mediafn/functions/ladder"
 	"github.com/mediafn/mediafn/functions/restore"
 	"github.com/mediafn/mediafn/functions/service"
@@ -39,20 +40,21 @@ func Menu(t Tools) *fn.Registry {
 		derive.Frames(t.FFmpeg),
 		generate.Noop(),
 		image.Transform(t.Engine),
+		inspect.Front(t.FFmpeg),
 		inspect.Probe(t.FFmpeg, t.Engine),
-		ladder.DASH(t.FFmpeg),
-		ladder.HLS(t.FFmpeg),
-		restore.Deblur(t.FFmpeg),
+		ahead.Of(t.FFmpeg, ladder.DASH(t.FFmpeg)),
+		ahead.Of(t.FFmpeg, ladder.HLS(t.FFmpeg)),
+		ahead.Of(t.FFmpeg, restore.Deblur(t.FFmpeg)),
 		restore.Deinterlace(t.FFmpeg),
-		restore.Delogo(t.FFmpeg),
+		ahead.Of(t.FFmpeg, restore.Delogo(t.FFmpeg)),
 		restore.Denoise(t.FFmpeg),
-		restore.Desubtitle(t.FFmpeg),
+		ahead.Of(t.FFmpeg, restore.Desubtitle(t.FFmpeg)),
 		restore.Interpolate(t.FFmpeg),
 		restore.Remove(t.FFmpeg),
 		restore.Stabilize(t.FFmpeg),
-		restore.Upscale(t.FFmpeg),
+		ahead.Of(t.FFmpeg, restore.Upscale(t.FFmpeg)),
 		service.Call(t.Poster),
-		video.Transcode(t.FFmpeg),
-		video.Watermark(t.FFmpeg),
+		ahead.Of(t.FFmpeg, video.Transcode(t.FFmpeg)),
+		ahead.Of(t.FFmpeg, video.Watermark(t.FFmpeg)),
 	)
 }

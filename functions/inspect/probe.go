@@ -108,7 +108,7 @@ func runProbe(ctx fn.Context, ff *ffmpeg.Tool, pool *engine.Pool, call *fn.Call,
 			return nil, &errs.Error{Kind: errs.TooLarge, Op: "inspect.probe", Field: "params.level", Msg: "the video has more frames than a list may hold"}
 		}
 	}
-	raw, err := json.Marshal(facts(info))
+	raw, err := json.Marshal(factsOf(info))
 	if err != nil {
 		return nil, errs.New(errs.Internal, "inspect.probe", "encode facts: %w", err)
 	}
@@ -136,8 +136,8 @@ func trim(info *media.Info, level string) *media.Info {
 	return &out
 }
 
-// facts derives the common answers.
-func facts(info *media.Info) ProbeFacts {
+// factsOf derives the common answers.
+func factsOf(info *media.Info) ProbeFacts {
 	f := ProbeFacts{Info: info, HasAudio: info.HasAudio()}
 	for i := range info.Audio {
 		f.AudioDuration = max(f.AudioDuration, info.Audio[i].Duration)

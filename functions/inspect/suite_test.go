@@ -41,3 +41,22 @@ func TestProbeSuite(t *testing.T) {
 		}},
 	}})
 }
+
+func TestFrontSuite(t *testing.T) {
+	rig := fnrig.New(t)
+	ts := generate(t, "a.ts", "-f", "lavfi", "-i", "testsrc2=s=160x96:r=25:d=2", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
+	fntest.Run(t, fntest.Suite{Function: Front(rig.FFmpeg), Open: rig.Open, Probe: rig.Probe, Cases: []fntest.Case{
+		{Name: "ts", Inputs: []fntest.File{{Slot: "source", Path: ts}}, Want: func(t *testing.T, r *fn.Result) {
+			var f FrontFacts
+			if err := json.Unmarshal(r.Facts, &f); err != nil || !f.Front || f.Refused != "" || f.Duration < 1.9 || f.Duration > 2.1 || f.DisplayWidth != 160 || f.MainVideo().Timing == nil {
+				t.Errorf("%s %v", r.Facts, err)
+			}
+		}},
+		{Name: "index behind", Inputs: []fntest.File{{Slot: "source", Path: clip(t, "a.mp4")}}, Want: func(t *testing.T, r *fn.Result) {
+			var f FrontFacts
+			if err := json.Unmarshal(r.Facts, &f); err != nil || !f.Front || f.Refused == "" || f.HasVideo {
+				t.Errorf("%s %v", r.Facts, err)
+			}
+		}},
+	}})
+}

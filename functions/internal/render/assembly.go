@@ -38,6 +38,7 @@ func Assembly(p *encode.Params, info *media.Info) fn.Assembly {
 	shape := media.VideoStream{Width: chain.Width, Height: chain.Height, SAR: chain.SAR}
 	a.Width, a.Height = shape.DisplaySize()
 	tags := chain.Tags
+	a.Neighbours = len(chain.Before) > 0
 	a.Color, a.SDR = &tags, chain.SDR
 	return a
 }

@@ -7,8 +7,12 @@ import (
 	"io"
 )
 
-// All means that nothing can be told before the last byte has come.
-const All int64 = -1
+// All means that nothing can be told before the last byte has come, Splits that this
+// is so for the frames, but that the file can be entered on its way, without an index.
+const (
+	All    int64 = -1
+	Splits int64 = -2
+)
 
 // maxIndex bounds an index that is waited for on its own, and maxBoxes what may
 // come before the media data.
@@ -18,12 +22,13 @@ const (
 )
 
 // Look returns how many bytes from the start on hold the index of a file of size
-// bytes of which the first arrived are there, or All, and why. It returns 0
+// bytes of which the first arrived are there, or All or Splits, and why. It returns 0
 // while that cannot be told. r is read below arrived only; its errors come back.
 //
 // An MP4 file whose movie box lies before its media data, with nothing behind
 // that, tells where every frame lies. Nothing else does: Matroska keeps frame
-// times in its clusters, fragmented MP4 in its fragments, MPEG-TS in its packets.
+// times in its clusters, fragmented MP4 in its fragments, MPEG-TS in its packets,
+// each of which a reader can begin at.
 func Look(r io.ReaderAt, size, arrived int64) (need int64, why string, err error) {
 	if size < 0 {
 		return 0, "", nil
@@ -46,9 +51,9 @@ func Look(r io.ReaderAt, size, arrived int64) (need int64, why string, err error
 		}
 		return need, why, err
 	case binary.BigEndian.Uint32(head) == 0x1A45DFA3:
-		return All, "Matroska keeps the times of its frames all through the file", nil
-	case head[0] == 0x47:
-		return All, "MPEG-TS has no index", nil
+		return Splits, "Matroska keeps the times of its frames all through the file, and is entered at its clusters", nil
+	case head[0] == 0x47, head[4] == 0x47 && head[0]&0xC0 == 0:
+		return Splits, "MPEG-TS has no index, and is entered at its packets", nil
 	}
 	return All, "a file of this format has no index in front", nil
 }
@@ -71,7 +76,7 @@ func boxes(r io.ReaderAt, size, arrived int64) (need int64, why string, err erro
 		case b.kind == "mdat":
 			return off + b.head, "the index comes in front", nil
 		case b.kind == "moof":
-			return All, "the file is fragmented: its index comes bit by bit", nil
+			return Splits, fragments, nil
 		case b.kind == "moov" && b.length > maxIndex:
 			return All, "the index is too large", nil
 		case b.kind == "moov" && off+b.length > arrived:
@@ -82,7 +87,7 @@ func boxes(r io.ReaderAt, size, arrived int64) (need int64, why string, err erro
 				return 0, "", err
 			}
 			if split {
-				return All, "the file is fragmented: its index comes bit by bit", nil
+				return Splits, fragments, nil
 			}
 			indexed = true
 		}
@@ -109,6 +114,8 @@ func fragmented(r io.ReaderAt, off, end int64) (bool, error) {
 	}
 	return false, nil
 }
+
+const fragments = "the file is fragmented: its index comes bit by bit, and it is entered at its fragments"
 
 type box struct {
 	kind         string

@@ -150,13 +150,13 @@ func pictures(b []byte) int {
 }
 
 // sync is the next packet that is marked as the beginning of a keyframe; the next
-// packet where none is.
+// packet where none is near.
 func (t *transport) sync(off int64) (int64, error) {
 	first, err := t.aligned(off)
 	if err != nil || first >= t.size || t.video == 0 {
 		return first, err
 	}
-	for at := first; at < min(first+entries, t.size); {
+	for at, tries := first, 0; at < min(first+entries, t.size) && tries < 3*entries/block; tries++ {
 		b, err := upto(t.r, t.size, at, int(block/t.packet*t.packet))
 		if err != nil {
 			return 0, err
@@ -165,9 +165,17 @@ func (t *transport) sync(off int64) (int64, error) {
 			break // the end
 		}
 		for ; int64(len(b)) >= t.packet; at, b = at+t.packet, b[t.packet:] {
-			if t.marked(b[t.lead:][:188]) {
-				return at, nil
+			p := b[t.lead:][:188]
+			if p[0] == 0x47 && !t.marked(p) {
+				continue
 			}
+			// A place to begin at, or bytes were lost: where are packets?
+			next, err := t.aligned(at)
+			if err != nil || next == at {
+				return at, err
+			}
+			at = next
+			break
 		}
 	}
 	return first, nil
