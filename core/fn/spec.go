@@ -203,6 +203,12 @@ type Assembly struct {
 	BufSize int64 `json:"buf_size,omitempty"`
 }
 
+// Codes of RatePolicy.
+const (
+	LowRate   = "low_rate"  // coded so thinly that constant quality would enlarge it
+	Mezzanine = "mezzanine" // coded for editing: far more bits than a viewer needs
+)
+
 // RatePolicy says that another rate control than the parameters' own was
 // chosen for a source, and why.
 type RatePolicy struct {

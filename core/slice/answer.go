@@ -48,13 +48,7 @@ func Answer(docs map[string]json.RawMessage, params json.RawMessage, request fun
 	r.Source = best
 	switch {
 	case p.Early:
-		var front struct {
-			Refused string `json:"refused"`
-		}
-		if err := json.Unmarshal(docs["profile"], &front); err != nil {
-			return nil, errs.New(errs.Internal, "slice.plan", "profile: %w", err)
-		}
-		return json.Marshal(EarlyFor(r, front.Refused))
+		return json.Marshal(EarlyFor(r))
 	case p.Look:
 		if early != nil && early.Early && r.Mode == Auto {
 			r.Mode = Force // what was begun is to be used

@@ -48,17 +48,14 @@ const (
 )
 
 // EarlyFor decides whether slices of a source of which the front is known begin before
-// its end. Its duration is that which its size makes likely. refused, if not empty, is
-// why it can't be entered.
-func EarlyFor(r Request, refused string) Early {
+// its end. Its duration is that which its size makes likely.
+func EarlyFor(r Request) Early {
 	no := func(format string, args ...any) Early {
 		return Early{NotEarly: fmt.Sprintf(format, args...), Splits: []fn.Part{}, Assembly: r.Assembly}
 	}
 	front := r.Source
 	v := front.MainVideo()
 	switch a := r.Assembly; {
-	case refused != "":
-		return no("%s", refused)
 	case v == nil:
 		return no("no pictures were found in front")
 	case r.Spec.Mode != fn.Independent || r.overlap() != fn.Lap{} || a.Neighbours:
@@ -67,8 +64,8 @@ func EarlyFor(r Request, refused string) Early {
 		return no("its slices depend on each other, and are planned when all frames are known")
 	case a.FrameRate.Known():
 		return no("where the frames of another rate fall is known when all frames are")
-	case a.RatePolicy != nil:
-		return no("the rate of the whole decides how it is encoded")
+	case a.RatePolicy != nil && a.RatePolicy.Code == fn.LowRate:
+		return no("the rate of the whole caps that of the result")
 	}
 	size := front.Size
 	if r.Source = supposed(front); r.Source == nil {
@@ -187,7 +184,12 @@ func ticks(t int64, from, to media.Rational) (int64, bool) {
 	return t / r.Den * r.Num, true
 }
 
+// text is what slices are made for; in which words a policy is explained counts for
+// nothing.
 func text(a fn.Assembly) string {
+	if a.RatePolicy != nil {
+		a.RatePolicy = &fn.RatePolicy{Code: a.RatePolicy.Code}
+	}
 	raw, _ := json.Marshal(a) // plain data: cannot fail
 	return string(raw)
 }

@@ -34,7 +34,8 @@ func TestEarly(t *testing.T) {
 		{"deinterlaced", func(r *slice.Request) { r.Assembly.Neighbours = true }, "frames of others"},
 		{"reduced", func(r *slice.Request) { r.Assembly.Reduce = true }, "depend on each other"},
 		{"another rate", func(r *slice.Request) { r.Assembly.FrameRate = ntsc }, "another rate"},
-		{"policy", func(r *slice.Request) { r.Assembly.RatePolicy = &fn.RatePolicy{} }, "rate of the whole"},
+		{"policy", func(r *slice.Request) { r.Assembly.RatePolicy = &fn.RatePolicy{Code: fn.LowRate} }, "rate of the whole"},
+		{"mezzanine", func(r *slice.Request) { r.Assembly.RatePolicy = &fn.RatePolicy{Code: fn.Mezzanine} }, ""},
 		{"trimmed", func(r *slice.Request) { r.Assembly.Whole = "it trims the video" }, "it trims"},
 		{"short", func(r *slice.Request) { r.Source = front(40, size) }, "slicing starts at"},
 		{"small", func(r *slice.Request) { r.Source = front(600, 1<<20) }, "too small"},
@@ -43,7 +44,7 @@ func TestEarly(t *testing.T) {
 	} {
 		r := request(front(600, size))
 		c.change(&r)
-		e := slice.EarlyFor(r, "")
+		e := slice.EarlyFor(r)
 		if e.Early != (c.why == "") || !strings.Contains(e.NotEarly, c.why) || e.Splits == nil || e.Early == (len(e.Splits) < 2) {
 			t.Errorf("%s: %+v", c.name, e)
 		}
@@ -60,9 +61,6 @@ func TestEarly(t *testing.T) {
 				t.Errorf("%s: split %d: %+v", c.name, i, p)
 			}
 		}
-	}
-	if e := slice.EarlyFor(request(front(600, size)), "out of step"); e.Early || e.NotEarly != "out of step" {
-		t.Errorf("%+v", e)
 	}
 }
 
@@ -102,6 +100,8 @@ func TestAheadIsHeldToThePlan(t *testing.T) {
 		{"another scale", func(a *slice.Ahead, _ *slice.Request, _ *slice.Remuxed) { a.Each[0].Scale = 90000 }, "counts times otherwise"},
 		{"another shift", func(_ *slice.Ahead, _ *slice.Request, done *slice.Remuxed) { done.Shift = 1 }, "counts times otherwise"},
 		{"another result", func(_ *slice.Ahead, r *slice.Request, _ *slice.Remuxed) { r.Assembly.Width = 1 }, "another result"},
+		{"another policy", func(_ *slice.Ahead, r *slice.Request, _ *slice.Remuxed) { r.Assembly.RatePolicy.Code = fn.LowRate }, "another result"},
+		{"the policy in other words", func(_ *slice.Ahead, r *slice.Request, _ *slice.Remuxed) { r.Assembly.RatePolicy.Reason = "other" }, ""},
 		{"a jump", func(_ *slice.Ahead, r *slice.Request, _ *slice.Remuxed) { r.Source.Video[0].Timing.Discontinue = true }, "jump"},
 		{"absurd", func(a *slice.Ahead, _ *slice.Request, _ *slice.Remuxed) {
 			a.Each[0].TimeBase = media.Rational{Num: 1 << 62, Den: 1}
@@ -109,7 +109,10 @@ func TestAheadIsHeldToThePlan(t *testing.T) {
 	} {
 		r := request(clip(600, pal, 12800, 50))
 		r.Source.Size = 600 << 20
-		e := slice.EarlyFor(request(front(600, 600<<20)), "")
+		r.Assembly.RatePolicy = &fn.RatePolicy{Code: fn.Mezzanine, Reason: "words"}
+		early := request(front(600, 600<<20))
+		early.Assembly.RatePolicy = &fn.RatePolicy{Code: fn.Mezzanine, Reason: "words"}
+		e := slice.EarlyFor(early)
 		e.Splits = e.Splits[:4]
 		ahead, done := whole(), &slice.Remuxed{}
 		c.change(ahead, &r, done)

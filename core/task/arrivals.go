@@ -118,6 +118,9 @@ func (r *round) arrival() json.RawMessage {
 		if w.Fn == "slice.plan" && w.State == Succeeded {
 			_ = json.Unmarshal(w.Facts, &seen) // those of its documents that say why not
 		}
+		if w.Fn == "inspect.front" && w.Error != nil {
+			seen.NotEarly = w.Error.Message
+		}
 		var j job.Job
 		if w.StartedAt.IsZero() || w.Job == nil || !w.StartedAt.Before(u.WholeAt) || json.Unmarshal(w.Job, &j) != nil {
 			continue

@@ -24,7 +24,7 @@ var frontSpec = fn.Spec{
 	Version: "1",
 	Summary: "Facts of a video by its first bytes",
 	Doc: "Reads the first 4 MiB of a video that has no index and says what is in it, as inspect.probe does, for one that is still arriving. Its duration and bit rate are " +
-		"estimates: as if the rest were like the beginning, where the header does not say. refused says why such a file can't be entered on its way.",
+		"estimates: as if the rest were like the beginning, where the header does not say. A file that can't be entered on its way, without an index, is unsupported.",
 	Inputs:  []fn.Slot{{Name: "source", Kinds: []media.Kind{media.Video}, Min: 1, Max: 1, Help: "the video"}},
 	Purity:  fn.Exact,
 	Timeout: fn.Timeout{Base: time.Minute, Factor: 20},
@@ -36,8 +36,7 @@ type frontParams struct{}
 // FrontFacts is the facts object of inspect.front.
 type FrontFacts struct {
 	ProbeFacts
-	Front   bool   `json:"front"`             // always true
-	Refused string `json:"refused,omitempty"` // why the file can't be entered without an index
+	Front bool `json:"front"` // always true
 }
 
 // Front returns inspect.front. Without ffmpeg the function loads but refuses.
@@ -53,26 +52,18 @@ func Front(ff *ffmpeg.Tool) fn.Function {
 func runFront(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call) (*fn.Result, error) {
 	began := time.Now()
 	in := call.In("source")
-	facts := FrontFacts{Front: true}
-	info := &media.Info{Kind: in.Kind, Format: in.Format, Size: in.Size}
-	switch _, err := splice.Open(in.Data, in.Size, in.Format); {
-	case errs.Is(err, errs.Unsupported):
-		facts.Refused = err.Error()
-	case err != nil:
+	if _, err := splice.Open(in.Data, in.Size, in.Format); err != nil {
 		return nil, err
-	default:
-		front, err := begin(call, in)
-		if err != nil {
-			return nil, err
-		}
-		told, err := source.Facts(ctx, ff, nil, front, source.Want{Keys: true, Probe: true})
-		if err != nil {
-			return nil, err
-		}
-		info = likely(told, in.Size, front.Size)
 	}
-	facts.ProbeFacts = factsOf(info)
-	raw, err := json.Marshal(facts)
+	front, err := begin(call, in)
+	if err != nil {
+		return nil, err
+	}
+	told, err := source.Facts(ctx, ff, nil, front, source.Want{Keys: true, Probe: true})
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(FrontFacts{factsOf(likely(told, in.Size, front.Size)), true})
 	if err != nil {
 		return nil, errs.New(errs.Internal, "inspect.front", "encode facts: %w", err)
 	}

@@ -70,20 +70,14 @@ func (a *aheadOf) splits(n int64) slice.Early {
 func (a *aheadOf) plan(n int64) (p slice.Plan, files []string, from string) {
 	t := a.t
 	t.Helper()
-	var front struct {
-		*media.Info
-		Refused string `json:"refused"`
-	}
-	a.facts(inspect.Front(a.rig.FFmpeg), &front)
-	if front.Refused != "" {
-		t.Fatal(front.Refused)
-	}
+	front := &media.Info{}
+	a.facts(inspect.Front(a.rig.FFmpeg), front)
 	request := func(info *media.Info) (slice.Request, error) {
 		as, err := a.f.Assembly(a.params, info)
 		return slice.Request{Spec: a.f.Spec().Slicing, Assembly: as, Mode: slice.Force, Workers: 2, Price: a.f.Price(a.params, []*media.Info{info})}, err
 	}
 	early := a.splits(n)
-	rq, err := request(front.Info)
+	rq, err := request(front)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +85,7 @@ func (a *aheadOf) plan(n int64) (p slice.Plan, files []string, from string) {
 	var found slice.Ahead
 	for i := range early.Splits {
 		in := a.open("source", a.path)
-		in.Info = front.Info
+		in.Info = front
 		call := &fn.Call{Trace: "test", Dir: t.TempDir(), Threads: 1, Params: a.params, Inputs: []fn.Input{in}, Part: &early.Splits[i]}
 		res, err := ahead.Of(a.rig.FFmpeg, a.f).Run(t.Context(), call)
 		if err != nil {

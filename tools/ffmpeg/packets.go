@@ -133,6 +133,9 @@ func (r *rowReader) apply(i *media.Info, guess map[int]media.Rational) {
 	for n := range i.Video {
 		v := &i.Video[n]
 		measure(v, r.packets[v.Index], guess[v.Index])
+		if v.Timing != nil && closes(i.Format) && leaps(v, r.packets[v.Index]) {
+			v.Timing.Discontinue = true
+		}
 		v.FrameList = frameList(r.packets[v.Index], r.types[v.Index])
 	}
 	for n := range i.Audio {

@@ -3,6 +3,7 @@ package ffmpeg
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"net/http"
 	"os"
@@ -234,6 +235,33 @@ func FuzzParseAnswer(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A clock that starts over is no clock to slice by, nor one that leaps where ffmpeg
+// closes the gap in a whole run.
+func TestDiscontinuity(t *testing.T) {
+	for _, c := range []struct {
+		name, format string
+		dts          []int64 // seconds
+		want         bool
+	}{
+		{"steady", "mpegts", []int64{5, 6, 7}, false},
+		{"a pause", "mpegts", []int64{5, 6, 16}, false},
+		{"a leap", "mpegts", []int64{5, 6, 17}, true},
+		{"a leap that stays", "matroska", []int64{5, 6, 17}, false},
+		{"from the start again", "mpegts", []int64{5, 6, 1}, true},
+		{"from the start again, elsewhere", "flv", []int64{5, 6, 1}, true},
+	} {
+		r := newRowReader()
+		for _, at := range c.dts {
+			fmt.Fprintf(r, "stream_index=0|pts=%d|dts=%d|duration=90000|size=9|pos=48|flags=K_\n", at*90000, at*90000)
+		}
+		i := &media.Info{Format: c.format, Video: []media.VideoStream{{TimeBase: media.Rational{Num: 1, Den: 90000}}}}
+		r.apply(i, nil)
+		if got := i.Video[0].Timing.Discontinue; got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
 }
 
 func FuzzPackets(f *testing.F) {

@@ -24,6 +24,22 @@ func shown(all []packet) (list []packet, ok bool) {
 	return list, len(list) > 0
 }
 
+// closes reports whether ffmpeg closes gaps in the clock of a format, unless it is
+// told to leave times alone (AVFMT_TS_DISCONT).
+func closes(format string) bool { return format == "mpegts" || format == "mpeg" || format == "ogg" }
+
+// leaps reports whether decode times go on by more than ffmpeg takes for a pause
+// (-dts_delta_threshold).
+func leaps(v *media.VideoStream, all []packet) bool {
+	const pause = 10 // seconds
+	for n := 1; n < len(all); n++ {
+		if a, b := all[n-1], all[n]; a.hasDTS && b.hasDTS && v.TimeBase.Known() && v.TimeBase.Seconds(b.dts-a.dts) > pause {
+			return true
+		}
+	}
+	return false
+}
+
 // measure derives a video stream's counts, rate, timing and GOPs.
 func measure(v *media.VideoStream, all []packet, guess media.Rational) {
 	v.Frames = 0

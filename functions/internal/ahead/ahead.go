@@ -86,6 +86,9 @@ type cutting struct {
 
 func begin(in *fn.Input, call *fn.Call) (*cutting, error) {
 	c := &cutting{in: in, front: in.Info, call: call.Part, dir: call.Dir, path: filepath.Join(call.Dir, "split.mp4")}
+	if in.Info == nil || in.Data == nil {
+		return nil, errs.New(errs.Unsupported, op, "nothing is known of the file")
+	}
 	v := c.front.MainVideo()
 	if v == nil || v.Timing == nil || v.PixelFormat == "" || v.FieldOrder == "" {
 		return nil, errs.New(errs.Unsupported, op, "the front of the file does not tell enough of its pictures")

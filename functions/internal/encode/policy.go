@@ -10,12 +10,6 @@ import (
 
 // policy.go: which rate control a source gets where the caller chose none.
 
-// Codes of fn.RatePolicy.
-const (
-	LowRate   = "low_rate"  // coded so thinly that constant quality would enlarge it
-	Mezzanine = "mezzanine" // coded for editing: far more bits than a viewer needs
-)
-
 // Bits a pixel and frame, as H.264 would need them for the same quality: the
 // limits of media.Info.BitRateClass, which counts all codecs alike.
 const (
@@ -86,15 +80,15 @@ func (p *Params) RateFor(source *media.Info) (Video, *fn.RatePolicy) {
 			v.MaxBitrate, v.Cap = kilo(max(capped*out/worth[p.Codec], lowest)), true
 			told += ", and at most " + megabit(v.MaxBitrate)
 		}
-		return v, &fn.RatePolicy{Code: Mezzanine, Reason: told}
+		return v, &fn.RatePolicy{Code: fn.Mezzanine, Reason: told}
 	case bits < thin && c.vbv:
 		v.MaxBitrate, v.Cap = kilo(max(leaves*float64(rate), lowest)), true
 		v.Buffer = v.MaxBitrate
-		return v, &fn.RatePolicy{Code: LowRate, Reason: told + "constant quality, at most as many bits as the source"}
+		return v, &fn.RatePolicy{Code: fn.LowRate, Reason: told + "constant quality, at most as many bits as the source"}
 	case bits < thin:
 		crf := c.crf + coarser
 		v.CRF = &crf
-		return v, &fn.RatePolicy{Code: LowRate, Reason: told + "a crf coarser than usual, " + number(crf)}
+		return v, &fn.RatePolicy{Code: fn.LowRate, Reason: told + "a crf coarser than usual, " + number(crf)}
 	}
 	return v, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
 )
 
@@ -24,20 +25,20 @@ func TestRatePolicy(t *testing.T) {
 		crf    float64 // 0 = the codec's default
 	}{
 		"usual":                       {Params{}, of("h264", 1920, 1080, 5_000_000), "", 0, 0},
-		"thin":                        {Params{}, of("h264", 1920, 1080, 900_000), LowRate, 810_000, 0},
+		"thin":                        {Params{}, of("h264", 1920, 1080, 900_000), fn.LowRate, 810_000, 0},
 		"as thin in HEVC is not thin": {Params{}, of("hevc", 1920, 1080, 900_000), "", 0, 0},
-		"thin in HEVC":                {Params{}, of("hevc", 1920, 1080, 500_000), LowRate, 450_000, 0},
-		"a cap has a floor":           {Params{}, of("h264", 320, 180, 20_000), LowRate, 50_000, 0},
-		"ProRes":                      {Params{}, of("prores", 1920, 1080, 120_000_000), Mezzanine, 10_368_000, 21},
-		"ProRes, smaller":             {Params{Height: 540}, of("prores", 1920, 1080, 120_000_000), Mezzanine, 2_592_000, 21},
-		"ProRes to HEVC":              {Params{Codec: "h265"}, of("prores", 1920, 1080, 120_000_000), Mezzanine, 6_480_000, 26},
-		"H.264 from a camera":         {Params{}, of("h264", 1920, 1080, 50_000_000), Mezzanine, 10_368_000, 21},
+		"thin in HEVC":                {Params{}, of("hevc", 1920, 1080, 500_000), fn.LowRate, 450_000, 0},
+		"a cap has a floor":           {Params{}, of("h264", 320, 180, 20_000), fn.LowRate, 50_000, 0},
+		"ProRes":                      {Params{}, of("prores", 1920, 1080, 120_000_000), fn.Mezzanine, 10_368_000, 21},
+		"ProRes, smaller":             {Params{Height: 540}, of("prores", 1920, 1080, 120_000_000), fn.Mezzanine, 2_592_000, 21},
+		"ProRes to HEVC":              {Params{Codec: "h265"}, of("prores", 1920, 1080, 120_000_000), fn.Mezzanine, 6_480_000, 26},
+		"H.264 from a camera":         {Params{}, of("h264", 1920, 1080, 50_000_000), fn.Mezzanine, 10_368_000, 21},
 		"crf is the caller's":         {Params{CRF: &crf}, of("h264", 1920, 1080, 900_000), "", 0, 20},
 		"bitrate is the caller's":     {Params{Bitrate: 1_000_000}, of("h264", 1920, 1080, 900_000), "", 0, 0},
 		"max_bitrate is the caller's": {Params{MaxBitrate: 1_000_000}, of("h264", 1920, 1080, 900_000), "", 1_000_000, 0},
 		"asked":                       {Params{RateControl: "asked"}, of("prores", 1920, 1080, 120_000_000), "", 0, 0},
-		"ProRes, no caps to be had":   {Params{Codec: "av1"}, of("prores", 1920, 1080, 120_000_000), Mezzanine, 0, 33},
-		"thin, no caps to be had":     {Params{Codec: "av1"}, of("h264", 1920, 1080, 900_000), LowRate, 0, 40},
+		"ProRes, no caps to be had":   {Params{Codec: "av1"}, of("prores", 1920, 1080, 120_000_000), fn.Mezzanine, 0, 33},
+		"thin, no caps to be had":     {Params{Codec: "av1"}, of("h264", 1920, 1080, 900_000), fn.LowRate, 0, 40},
 		"no rate told":                {Params{}, of("h264", 1920, 1080, 0), "", 0, 0},
 		"nothing known":               {Params{}, nil, "", 0, 0},
 	} {
@@ -92,7 +93,7 @@ func TestRatePolicyIsValid(t *testing.T) {
 		if err := v.Check("mp4"); err != nil {
 			t.Fatal(err)
 		}
-		if policy != nil && policy.Code == LowRate && v.MaxBitrate > max(source.Video[0].BitRate+500, lowest) {
+		if policy != nil && policy.Code == fn.LowRate && v.MaxBitrate > max(source.Video[0].BitRate+500, lowest) {
 			t.Fatalf("at most %d of a source of %d", v.MaxBitrate, source.Video[0].BitRate)
 		}
 	})

@@ -80,7 +80,7 @@ func TestPolicyIsTheSameForSlices(t *testing.T) {
 	if got := part.video(part.Params, part.Info.MainVideo()); got.MaxBitrate != want.MaxBitrate || got.Start != 0 {
 		t.Errorf("%+v, want at most %d", got, want.MaxBitrate)
 	}
-	if a := Assembly(thin.Params, thin.Info); a.RatePolicy == nil || a.RatePolicy.Code != encode.LowRate || a.MaxRate != 0 {
+	if a := Assembly(thin.Params, thin.Info); a.RatePolicy == nil || a.RatePolicy.Code != fn.LowRate || a.MaxRate != 0 {
 		t.Errorf("%+v", a)
 	}
 	if thin.told() == nil || part.told() != nil {
