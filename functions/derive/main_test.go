@@ -11,11 +11,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/functions/internal/fnrig"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 	"github.com/mediafn/mediafn/tools/sandbox"
 	"github.com/mediafn/mediafn/tools/sniff"
@@ -23,11 +22,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite goldens")
 
-func TestMain(m *testing.M) {
-	sandbox.MaybeExec()
-	flag.Parse()
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { fnrig.Main(m) }
 
 func newTool(t testing.TB) *ffmpeg.Tool {
 	t.Helper()

@@ -11,20 +11,16 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/functions/internal/fnrig"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 	"github.com/mediafn/mediafn/tools/sandbox"
 	"github.com/mediafn/mediafn/tools/sniff"
 )
 
-func TestMain(m *testing.M) {
-	sandbox.MaybeExec()
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { fnrig.Main(m) }
 
 func newTool(t testing.TB) *ffmpeg.Tool {
 	t.Helper()

@@ -152,7 +152,7 @@ func TestBitrateOutOfReach(t *testing.T) {
 			if src == still && codec != "h264" {
 				continue
 			}
-			if n := len(times(t, "v", run(t, rig, f, `{"codec":"`+codec+`","preset":"ultrafast","bitrate":`+bitrate+`}`, nil, src))); n != 1 && n != 50 {
+			if n := len(times(t, run(t, rig, f, `{"codec":"`+codec+`","preset":"ultrafast","bitrate":`+bitrate+`}`, nil, src))); n != 1 && n != 50 {
 				t.Errorf("%s: %d pictures", codec, n)
 			}
 		}

@@ -62,11 +62,13 @@ func TestHDRKept(t *testing.T) {
 
 func look(t testing.TB, rig *fnrig.Rig, path string) *media.VideoStream {
 	t.Helper()
-	info, err := rig.Probe(t, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return info.MainVideo()
+	return fnrig.Once("look", path, func() *media.VideoStream {
+		info, err := rig.Probe(t, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.MainVideo()
+	})
 }
 
 func describe(h *media.HDR) string {
@@ -86,7 +88,9 @@ func describe(h *media.HDR) string {
 func distance(t testing.TB, src, out, filter string) float64 {
 	t.Helper()
 	rgb := func(path, filter string) []byte {
-		return []byte(fnrig.Shell(t, "ffmpeg", "-v", "error", "-i", path, "-vf", filter+",zscale=m=gbr:r=pc,format=gbrp", "-frames:v", "12", "-vsync", "passthrough", "-f", "rawvideo", "-"))
+		return fnrig.Once("rgb "+filter, path, func() []byte {
+			return []byte(fnrig.Shell(t, "ffmpeg", "-v", "error", "-i", path, "-vf", filter+",zscale=m=gbr:r=pc,format=gbrp", "-frames:v", "12", "-vsync", "passthrough", "-f", "rawvideo", "-"))
+		})
 	}
 	a, b := rgb(src, filter), rgb(out, "null")
 	if len(a) != len(b) || len(a) == 0 {
@@ -151,12 +155,13 @@ func TestHDRRefused(t *testing.T) {
 // mean is the mean luma of a file, in levels of 8 bits.
 func mean(t testing.TB, path string) float64 {
 	t.Helper()
-	raw := []byte(fnrig.Shell(t, "ffmpeg", "-v", "error", "-i", path, "-vf", "scale=16:16:flags=area,format=gray", "-f", "rawvideo", "-"))
-	sum := 0.0
-	for _, b := range raw {
-		sum += float64(b)
-	}
-	return sum / float64(len(raw))
+	return fnrig.Once("mean", path, func() (sum float64) {
+		raw := []byte(fnrig.Shell(t, "ffmpeg", "-v", "error", "-i", path, "-vf", "scale=16:16:flags=area,format=gray", "-f", "rawvideo", "-"))
+		for _, b := range raw {
+			sum += float64(b) / float64(len(raw))
+		}
+		return sum
+	})
 }
 
 // TestColourConverted holds color=bt709 against zscale's own conversion.

@@ -77,6 +77,7 @@ func (s shelf) computed(t *testing.T, rig *fnrig.Rig, f fn.Function, params stri
 // TestKeys: a slice is computed again if, and only if, something it depends on has
 // changed.
 func TestKeys(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	src, mark, other := black(t), logo(t), logo(t)
 	info, err := rig.Probe(t, src)
@@ -110,10 +111,11 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	replaced := fnrig.Generate(t, "replaced.mp4", "-i", src, "-c", "copy")
-	if diff := cmp.Diff(all, kept.computed(t, rig, mf, first, parts, map[string]string{"source": replaced, "logo": mark})); diff != "" {
+	if diff := cmp.Diff([]int{0, 1}, kept.computed(t, rig, mf, first, parts[:2], map[string]string{"source": replaced, "logo": mark})); diff != "" {
 		t.Errorf("another source:\n%s", diff)
 	}
-	if diff := cmp.Diff(all, kept.computed(t, &fnrig.Rig{FFmpeg: rebuilt(t)}, Watermark(rebuilt(t)), first, parts, in)); diff != "" {
+	another := rebuilt(t)
+	if diff := cmp.Diff([]int{0, 1}, kept.computed(t, &fnrig.Rig{FFmpeg: another}, Watermark(another), first, parts[:2], in)); diff != "" {
 		t.Errorf("another build of ffmpeg:\n%s", diff)
 	}
 
@@ -158,6 +160,7 @@ func rebuilt(t *testing.T) *ffmpeg.Tool {
 
 // TestSoundKey: sound has no windows, so it is kept whatever is drawn.
 func TestSoundKey(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	in := map[string]string{"source": clip(t, "in.mp4"), "logo": logo(t)}
 	part := &fn.Part{Stream: fn.Sound}

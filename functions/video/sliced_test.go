@@ -16,8 +16,21 @@ import (
 )
 
 // planned is the plan the platform makes for a call, slicing forced, and the
-// file that is sliced: the first one, or a copy of it.
+// file that is sliced: the first one, or a copy of it, which ends with the test.
 func planned(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, paths ...string) (slice.Plan, string) {
+	t.Helper()
+	type made struct {
+		plan slice.Plan
+		path string
+	}
+	m := fnrig.Once("plan", strings.Join(append([]string{t.Name(), f.Spec().Name, params}, paths...), " "), func() (m made) {
+		m.plan, m.path = plan(t, rig, f, params, paths...)
+		return m
+	})
+	return m.plan, m.path
+}
+
+func plan(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, paths ...string) (slice.Plan, string) {
 	t.Helper()
 	kinds := []media.Kind{media.Video, media.Image}
 	raw, err := f.Check(json.RawMessage(params), kinds[:len(paths)])
@@ -165,7 +178,7 @@ func pass(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, part *fn.P
 // alike fails unless two files have the same frame times and pictures.
 func alike(t testing.TB, what, whole, merged string) {
 	t.Helper()
-	a, b := times(t, "v", whole), times(t, "v", merged)
+	a, b := times(t, whole), times(t, merged)
 	if len(a) != len(b) {
 		t.Errorf("%s: %d frames sliced, %d whole", what, len(b), len(a))
 	} else if !sameTimes(b, a, 0) {

@@ -34,12 +34,12 @@ func TestFields(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			at := times(t, "v", c.src)
+			at := times(t, c.src)
 			var made []string
 			for _, mode := range []string{"auto", "off", "on"} {
 				params := `{"preset":"ultrafast","crf":0,"audio_codec":"none","deinterlace":"` + mode + `"}`
 				whole := run(t, rig, f, params, nil, c.src)
-				if got := times(t, "v", whole); !sameTimes(got, at, 0) {
+				if got := times(t, whole); !sameTimes(got, at, 0) {
 					t.Errorf("%s: times %v, source %v", mode, got, at)
 				}
 				if mode == "auto" {
@@ -92,20 +92,6 @@ func clicks(t testing.TB, name string, more ...string) string {
 		"aevalsrc='if(between(t,2,2.02),0.8*sin(2*PI*1000*t),0)':s=48000:d=4", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25", "-c:a", "aac", "-b:a", "128k"}, more...)...)
 }
 
-// flash is the second where pictures turn white.
-func flash(t testing.TB, path string) float64 {
-	t.Helper()
-	raw := []byte(fnrig.Shell(t, "ffmpeg", "-v", "error", "-i", path, "-map", "0:v:0", "-vsync", "passthrough", "-vf", "scale=1:1:flags=area,format=gray", "-f", "rawvideo", "-"))
-	at := times(t, "v", path)
-	for i, b := range raw {
-		if b > 128 && i < len(at) {
-			return at[i]
-		}
-	}
-	t.Fatalf("%s stays black", path)
-	return 0
-}
-
 // TestTrim: start and end give the frames between them, and the sound stays
 // with the pictures to the millisecond.
 func TestTrim(t *testing.T) {
@@ -118,13 +104,13 @@ func TestTrim(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		at, white := times(t, "v", src), flash(t, src)
+		at, white := times(t, src), flash(t, src)
 		apart := onset(t, src) - white
 		for _, params := range []string{`{"start":1}`, `{"start":0.5,"end":3}`, `{"end":2.52}`, `{"start":1.24,"end":2.4,"format":"webm"}`, `{"start":1,"end":3,"fps":"50"}`,
 			`{"start":1.01,"end":3.01,"fps":"50","format":"mkv"}`, `{"start":1,"audio_codec":"copy"}`, `{"start":1,"format":"mkv","audio_codec":"opus"}`,
 			`{"start":3.5,"end":3.9,"format":"mov","audio_codec":"pcm"}`} {
-			if file != "in.mp4" && strings.Contains(params, "format") && !strings.Contains(params, "fps") {
-				continue
+			if file != "in.mp4" && !strings.Contains(params, "1.01") && !strings.Contains(params, "copy") && params != `{"start":0.5,"end":3}` {
+				continue // how it is entered is the container's, the rest is not
 			}
 			p := struct {
 				Start, End float64
@@ -140,7 +126,7 @@ func TestTrim(t *testing.T) {
 					want = append(want, x-p.Start)
 				}
 			}
-			got, grid := times(t, "v", out), 0.001
+			got, grid := times(t, out), 0.001
 			if p.FPS != "" {
 				want, grid = nil, 0.0101 // a picture moves to the new rate's grid
 				for i := range 100 {
@@ -217,9 +203,9 @@ func TestSources(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			src := fnrig.Generate(t, c.file, append(slices.Clone(picture), strings.Fields(c.args)...)...)
-			a, v := times(t, "a", src), times(t, "v", src)
+			a, v := heard(t, src), times(t, src)
 			out := run(t, rig, f, strings.Replace(strings.Replace(c.params, "{", `{"preset":"ultrafast",`, 1), ",}", "}", 1), nil, src)
-			at := times(t, "v", out)
+			at := times(t, out)
 			info, err := rig.Probe(t, out)
 			if err != nil || len(at) != c.frames || !near(at[len(at)-1]-at[0], v[len(v)-1]-v[0], 0.002) || len(info.Audio) != 1 || len(info.Video) != 1 {
 				t.Fatalf("%d frames %v, %+v %v", len(at), at, info, err)
@@ -227,7 +213,7 @@ func TestSources(t *testing.T) {
 			if plan, _ := planned(t, rig, f, `{}`, src); plan.Sliced || plan.Code == "" {
 				t.Errorf("sliced: %v, %s", plan.Sliced, plan.Reason)
 			}
-			b := times(t, "a", out)
+			b := heard(t, out)
 			if d := (b[0] - at[0]) - (a[0] - v[0]); d > 0.0011 || d < -0.05 { // priming may come in front
 				t.Errorf("sound begins %.4f s from the pictures, in the source %.4f s", b[0]-at[0], a[0]-v[0])
 			}
@@ -294,7 +280,9 @@ func TestTracks(t *testing.T) {
 
 func subtitles(t testing.TB, path string) string {
 	t.Helper()
-	return fnrig.Shell(t, "ffmpeg", "-v", "error", "-copyts", "-i", path, "-map", "0:s", "-avoid_negative_ts", "disabled", "-f", "srt", "-")
+	return fnrig.Once("subtitles", path, func() string {
+		return fnrig.Shell(t, "ffmpeg", "-v", "error", "-copyts", "-i", path, "-map", "0:s", "-avoid_negative_ts", "disabled", "-f", "srt", "-")
+	})
 }
 
 // TestSoundCopied: sound that fits is copied, whole and sliced; what does not
@@ -326,7 +314,8 @@ func TestSoundCopied(t *testing.T) {
 			}
 			want := onset(t, path) - flash(t, path)
 			outs := []string{run(t, rig, f, params, nil, path)}
-			if c.kind == "" && (c.codec != "aac" || c.to == "mkv") && c.codec != "ac3" && c.codec != "pcm_s24le" {
+			// In slices each codec, and no container twice with the same.
+			if c.kind == "" && (c.codec != "aac" || c.to == "mkv") && (c.codec != "libopus" || c.to != "mkv") && c.codec != "ac3" && c.codec != "pcm_s24le" {
 				outs = append(outs, sliced(t, rig, f, params, path))
 			}
 			if c.kind == "whole" {
@@ -361,7 +350,7 @@ func TestSoundMerged(t *testing.T) {
 				if got := onset(t, out) - flash(t, out); !near(got, want, 0.001) {
 					t.Errorf("%s %s %s: the click is %.4f s from the flash, in the source %.4f s", c.file, params, what, got, want)
 				}
-				if n := len(times(t, "v", out)); n != 100 {
+				if n := len(times(t, out)); n != 100 {
 					t.Errorf("%s %s %s: %d frames", c.file, params, what, n)
 				}
 			}

@@ -14,6 +14,7 @@ import (
 )
 
 func TestTranscode(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	src := fntest.File{Slot: "source", Path: clip(t, "in.mp4")}
 	video := func(w, h int, codec string) func(*testing.T, *fn.Result) {
@@ -32,7 +33,7 @@ func TestTranscode(t *testing.T) {
 		Function: Transcode(rig.FFmpeg), Open: rig.Open, Probe: rig.Probe, Slow: "slow",
 		Cases: []fntest.Case{
 			{Name: "defaults", Inputs: []fntest.File{src}, Want: video(160, 90, "h264")},
-			{Name: "slow", Params: `{"width":640,"upscale":true,"preset":"veryslow","codec":"h264","tune":"grain"}`, Inputs: []fntest.File{src}, Want: video(640, 360, "h264")},
+			{Name: "slow", Params: `{"width":320,"upscale":true,"preset":"veryslow","codec":"h264","tune":"grain"}`, Inputs: []fntest.File{src}, Want: video(320, 180, "h264")},
 			{Name: "h265", Params: `{"codec":"h265","preset":"ultrafast","width":80,"bit_depth":10}`, Inputs: []fntest.File{src}, Want: video(80, 46, "hevc")},
 			{Name: "webm", Params: `{"format":"webm","preset":"superfast","width":64,"height":64,"fit":"pad"}`, Inputs: []fntest.File{src}, Want: video(64, 36+28, "vp9")},
 			{Name: "av1", Params: `{"codec":"av1","format":"mkv","preset":"ultrafast","width":64,"height":64,"fit":"cover"}`, Inputs: []fntest.File{src}, Want: video(64, 64, "av1")},
@@ -113,6 +114,7 @@ func TestTranscodeRefuses(t *testing.T) {
 // TestTranscodeSlices holds slices against the source: every frame, no other,
 // at its own time.
 func TestTranscodeSlices(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	x264 := func(rate string, more ...string) []string {
 		return append([]string{"-f", "lavfi", "-i", "testsrc2=s=96x64:r=" + rate + ":d=4", "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p",
@@ -137,7 +139,7 @@ func TestTranscodeSlices(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, at := hashes(t, path), times(t, "v", path)
+			want, at := hashes(t, path), times(t, path)
 			f := Transcode(rig.FFmpeg)
 			params := `{"crf":0,"preset":"ultrafast","audio_codec":"none"}`
 			whole, err := rig.Run(t, f, params, nil, path)
@@ -147,7 +149,7 @@ func TestTranscodeSlices(t *testing.T) {
 			if got := hashes(t, whole.Outputs[0].Path); strings.Join(got, " ") != strings.Join(want, " ") {
 				t.Errorf("whole: %d pictures, not the source's %d", len(got), len(want))
 			}
-			if got := times(t, "v", whole.Outputs[0].Path); !sameTimes(got, at, 0) {
+			if got := times(t, whole.Outputs[0].Path); !sameTimes(got, at, 0) {
 				t.Errorf("whole: times\n%v\nwant\n%v", got, at)
 			}
 			frame := 0
@@ -161,7 +163,7 @@ func TestTranscodeSlices(t *testing.T) {
 				if got := hashes(t, out); strings.Join(got, " ") != strings.Join(want[frame:end], " ") {
 					t.Errorf("slice %d: %d pictures, not the source's %d–%d", p.Order, len(got), frame, end)
 				}
-				if got := times(t, "v", out); !sameTimes(got, at[frame:end], at[frame]) {
+				if got := times(t, out); !sameTimes(got, at[frame:end], at[frame]) {
 					t.Errorf("slice %d: times %v, want %v", p.Order, got, at[frame:end])
 				}
 				frame = end
@@ -190,6 +192,7 @@ func sameTimes(got, want []float64, origin float64) bool {
 // TestTranscodeJoints concatenates slices with B frames of every codec: frame
 // times must come out as planned, edit lists of the slices included.
 func TestTranscodeJoints(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	path := clip(t, "in.mp4", "-bf", "2")
 	info, err := rig.Probe(t, path)
@@ -210,7 +213,7 @@ func TestTranscodeJoints(t *testing.T) {
 				list += fmt.Sprintf("file '%s'\nduration %.6f\n", res.Outputs[0].Path, p.TimeBase.Seconds(p.End-p.Start))
 			}
 			joined := fnrig.Generate(t, "joined.mp4", "-f", "concat", "-safe", "0", "-i", write(t, "list.txt", list), "-c", "copy", "-video_track_timescale", "90000")
-			if got := times(t, "v", joined); !sameTimes(got, times(t, "v", path), 0) {
+			if got := times(t, joined); !sameTimes(got, times(t, path), 0) {
 				t.Errorf("times %v", got)
 			}
 		})
@@ -219,6 +222,7 @@ func TestTranscodeJoints(t *testing.T) {
 
 // TestTranscodeRate: slices at another frame rate are the whole's frames.
 func TestTranscodeRate(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	path := fnrig.Generate(t, "in.mp4", "-f", "lavfi", "-i", "testsrc2=s=96x64:r=50:d=4", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "50")
 	info, err := rig.Probe(t, path)
@@ -248,6 +252,7 @@ func TestTranscodeRate(t *testing.T) {
 // TestTranscodeSound: the sound slice keeps the source's time line to the
 // millisecond: late sound, priming, and of opus too.
 func TestTranscodeSound(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	for _, late := range []string{"0", "0.5"} {
 		// A click one second into the sound marks the time.
@@ -263,7 +268,7 @@ func TestTranscodeSound(t *testing.T) {
 				}
 				got := onset(t, res.Outputs[0].Path)
 				if part == nil {
-					got -= times(t, "v", res.Outputs[0].Path)[0] // players go by the distance
+					got -= times(t, res.Outputs[0].Path)[0] // players go by the distance
 				}
 				if !near(got, want, 0.001) {
 					t.Errorf("late %s s, %s, sliced %v: the click is at %.4f s, in the source at %.4f s", late, params, part != nil, got, want)
@@ -275,6 +280,7 @@ func TestTranscodeSound(t *testing.T) {
 
 // TestTranscodeDisplay: a rotated source is stored upright, sliced or not.
 func TestTranscodeDisplay(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	path := fnrig.Generate(t, "in.mp4", "-i", clip(t, "flat.mp4"), "-c", "copy", "-metadata:s:v:0", "rotate=90")
 	info, err := rig.Probe(t, path)
@@ -298,6 +304,7 @@ func TestTranscodeDisplay(t *testing.T) {
 
 // TestTranscodeColour: tags and values survive, full range too.
 func TestTranscodeColour(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	for _, c := range [][4]string{{"tv", "bt709", "bt709", "bt709"}, {"tv", "smpte170m", "smpte170m", "smpte170m"}, {"pc", "bt709", "bt709", "bt709"}, {"tv", "bt2020", "bt2020-10", "bt2020nc"}} {
 		path := fnrig.Generate(t, "in.mp4", "-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=1", "-vf", "scale=out_range="+c[0]+",format=yuv420p", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "0",

@@ -1,11 +1,14 @@
 package video
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,7 +27,7 @@ func TestMain(m *testing.M) { fnrig.Main(m) }
 // clip is small h264 with sound.
 func clip(t testing.TB, name string, more ...string) string {
 	t.Helper()
-	return fnrig.Generate(t, name, append([]string{"-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=2", "-f", "lavfi", "-i", "sine=r=44100:d=2",
+	return fnrig.Shared(t, name, append([]string{"-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=2", "-f", "lavfi", "-i", "sine=r=44100:d=2",
 		"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "12", "-c:a", "aac"}, more...)...)
 }
 
@@ -85,27 +88,26 @@ func source1080() *media.Info {
 // hashes are the MD5 sums of a file's decoded pictures, in order.
 func hashes(t testing.TB, path string) []string {
 	t.Helper()
-	var sums []string
-	for _, l := range strings.Split(fnrig.Shell(t, "ffmpeg", "-v", "error", "-i", path, "-map", "0:v:0", "-vsync", "passthrough", "-f", "framemd5", "-"), "\n") {
-		if f := strings.Split(l, ","); !strings.HasPrefix(l, "#") && len(f) == 6 {
-			sums = append(sums, strings.TrimSpace(f[5]))
-		}
-	}
-	return sums
+	return fnrig.Decoded(t, path).Sums
 }
 
-// times are the timestamps in seconds of a file's pictures (kind v) or sound
-// frames (kind a), as decoded, in order.
-func times(t testing.TB, kind, path string) []float64 {
+// times are the timestamps in seconds of a file's pictures, as decoded, in order.
+func times(t testing.TB, path string) []float64 {
 	t.Helper()
-	var all []float64
-	for _, l := range strings.Fields(fnrig.Shell(t, "ffprobe", "-v", "error", "-select_streams", kind+":0", "-show_entries", "frame=best_effort_timestamp_time", "-of", "csv=p=0", path)) {
-		f, err := strconv.ParseFloat(strings.Trim(l, ","), 64)
-		if err == nil {
-			all = append(all, f)
+	return fnrig.Decoded(t, path).At
+}
+
+// heard are the timestamps in seconds of a file's sound frames, in order.
+func heard(t testing.TB, path string) []float64 {
+	t.Helper()
+	return fnrig.Once("heard", path, func() (all []float64) {
+		for _, l := range strings.Fields(fnrig.Shell(t, "ffprobe", "-v", "error", "-select_streams", "a:0", "-show_entries", "frame=best_effort_timestamp_time", "-of", "csv=p=0", path)) {
+			if f, err := strconv.ParseFloat(strings.Trim(l, ","), 64); err == nil {
+				all = append(all, f)
+			}
 		}
-	}
-	return all
+		return all
+	})
 }
 
 // cut makes parts of a probed source at every n-th keyframe.
@@ -160,16 +162,53 @@ func write(t testing.TB, name, text string) string {
 	return path
 }
 
+// marks is what ffmpeg says of frames a filter shows it: their times, and the
+// value of a field.
+var marks = regexp.MustCompile(`pts_time:(\S+)(?:.* mean:\[(\d+)\])?`)
+
 // onset is the second, on the file's own time line, where the sound is first
 // loud: the first sound frame's time and the samples decoded before.
 func onset(t testing.TB, path string) float64 {
 	t.Helper()
-	raw := []byte(fnrig.Shell(t, "ffmpeg", "-v", "error", "-i", path, "-map", "0:a:0", "-ar", "48000", "-ac", "1", "-f", "s16le", "-"))
-	for i := 0; i+1 < len(raw); i += 2 {
-		if v := int16(uint16(raw[i]) | uint16(raw[i+1])<<8); v > 6000 || v < -6000 {
-			return times(t, "a", path)[0] + float64(i/2)/48000
+	return fnrig.Once("onset", path, func() float64 {
+		var said bytes.Buffer
+		cmd := exec.Command("ffmpeg", "-v", "info", "-copyts", "-i", path, "-map", "0:a:0", "-af", "ashowinfo", "-ar", "48000", "-ac", "1", "-f", "s16le", "-")
+		cmd.Stderr = &said
+		raw, err := cmd.Output()
+		first := marks.FindStringSubmatch(said.String())
+		if err != nil || first == nil {
+			t.Fatalf("%s: %v\n%s", path, err, &said)
 		}
+		for i := 0; i+1 < len(raw); i += 2 {
+			if v := int16(uint16(raw[i]) | uint16(raw[i+1])<<8); v > 6000 || v < -6000 {
+				return seconds(t, first[1]) + float64(i/2)/48000
+			}
+		}
+		t.Fatalf("%s is silent", path)
+		return 0
+	})
+}
+
+// flash is the second where pictures turn white.
+func flash(t testing.TB, path string) float64 {
+	t.Helper()
+	return fnrig.Once("flash", path, func() float64 {
+		said := fnrig.Said(t, "ffmpeg", "-v", "info", "-copyts", "-i", path, "-map", "0:v:0", "-vsync", "passthrough", "-vf", "scale=1:1:flags=area,format=gray,showinfo", "-f", "null", "-")
+		for _, m := range marks.FindAllStringSubmatch(said, -1) {
+			if luma, err := strconv.Atoi(m[2]); err == nil && luma > 128 {
+				return seconds(t, m[1])
+			}
+		}
+		t.Fatalf("%s stays black\n%s", path, said)
+		return 0
+	})
+}
+
+func seconds(t testing.TB, text string) float64 {
+	t.Helper()
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("%s is silent", path)
-	return 0
+	return f
 }

@@ -20,10 +20,11 @@ func logo(t testing.TB) string {
 
 // black is two seconds of nothing to see.
 func black(t testing.TB) string {
-	return fnrig.Generate(t, "black.mp4", "-f", "lavfi", "-i", "color=black:s=320x180:r=25:d=2", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "10")
+	return fnrig.Shared(t, "black.mp4", "-f", "lavfi", "-i", "color=black:s=320x180:r=25:d=2", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "10")
 }
 
 func TestWatermark(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	src, mark := fntest.File{Slot: "source", Path: clip(t, "in.mp4")}, fntest.File{Slot: "logo", Path: logo(t)}
 	fntest.Run(t, fntest.Suite{
@@ -66,6 +67,7 @@ func TestWatermarkRefuses(t *testing.T) {
 // TestWatermarkPlaces: marks appear where and when they were asked for, texts
 // literally, in any script, and slices look like the whole.
 func TestWatermarkPlaces(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	path, mark := black(t), logo(t)
 	f := Watermark(rig.FFmpeg)
@@ -130,6 +132,7 @@ func TestWatermarkPlaces(t *testing.T) {
 // TestWatermarkColor: a logo keeps its colour in pictures of any matrix, with
 // eight bits and with ten, and leaves what it does not cover as it was.
 func TestWatermarkColor(t *testing.T) {
+	t.Parallel()
 	rig := fnrig.New(t)
 	red := fnrig.Generate(t, "red.png", "-f", "lavfi", "-i", "color=red:s=64x64", "-frames:v", "1")
 	for matrix, params := range map[string]string{

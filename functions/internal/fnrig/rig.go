@@ -35,10 +35,34 @@ import (
 // runs the tests otherwise, and fails if a goroutine is left behind.
 func Main(m *testing.M) {
 	sandbox.MaybeExec()
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+	goleak.VerifyTestMain(closing{m}, goleak.Cleanup(func(code int) {
 		shared.remove()
 		os.Exit(code)
 	}))
+}
+
+// Run runs the tests and lets go of the tools, for binaries with a main of their
+// own.
+func Run(m *testing.M) int {
+	defer func() {
+		if tools.launcher != nil {
+			tools.launcher.Close()
+		}
+	}()
+	return m.Run()
+}
+
+// closing is Run as goleak wants it.
+type closing struct{ m *testing.M }
+
+func (c closing) Run() int { return Run(c.m) }
+
+// tools are started once: what ffmpeg can do is asked once then, too.
+var tools struct {
+	once     sync.Once
+	launcher *sandbox.Launcher
+	ffmpeg   *ffmpeg.Tool
+	err      error
 }
 
 // shared holds what Shared made, for all tests of the binary.
@@ -100,24 +124,23 @@ func Shared(t testing.TB, name string, args ...string) string {
 	return path
 }
 
-// Rig holds the tools for one test.
+// Rig holds the tools.
 type Rig struct {
 	FFmpeg *ffmpeg.Tool
 }
 
-// New starts the tools; they end with the test.
+// New is the tools, which all tests of the binary share. Needs Main or Run.
 func New(t testing.TB) *Rig {
 	t.Helper()
-	l, err := sandbox.New("", slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
+	tools.once.Do(func() {
+		if tools.launcher, tools.err = sandbox.New("", slog.New(slog.DiscardHandler)); tools.err == nil {
+			tools.ffmpeg, tools.err = ffmpeg.New(tools.launcher, ffmpeg.Options{MaxMemory: 2 << 30})
+		}
+	})
+	if tools.err != nil {
+		t.Fatal(tools.err)
 	}
-	t.Cleanup(l.Close)
-	tool, err := ffmpeg.New(l, ffmpeg.Options{MaxMemory: 2 << 30})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &Rig{FFmpeg: tool}
+	return &Rig{FFmpeg: tools.ffmpeg}
 }
 
 // Open sniffs the file and makes it an input for the slot. The file is closed

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/mediafn/mediafn/core/errs"
@@ -226,23 +225,14 @@ func Different(a, b []string) (at []int) {
 // Hashes are the MD5 sums of a file's decoded pictures, in order.
 func Hashes(t testing.TB, path string) []string {
 	t.Helper()
-	var sums []string
-	for _, l := range strings.Split(fnrig.Shell(t, "ffmpeg", "-v", "error", "-i", path, "-map", "0:v:0", "-vsync", "passthrough", "-f", "framemd5", "-"), "\n") {
-		if f := strings.Split(l, ","); !strings.HasPrefix(l, "#") && len(f) == 6 {
-			sums = append(sums, strings.TrimSpace(f[5]))
-		}
-	}
-	return sums
+	return fnrig.Decoded(t, path).Sums
 }
 
 // Times are the times of a file's pictures in milliseconds, rounded.
-func Times(t testing.TB, path string) []int64 {
+func Times(t testing.TB, path string) (all []int64) {
 	t.Helper()
-	var all []int64
-	for _, l := range strings.Fields(fnrig.Shell(t, "ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "frame=best_effort_timestamp_time", "-of", "csv=p=0", path)) {
-		if f, err := strconv.ParseFloat(strings.Trim(l, ","), 64); err == nil {
-			all = append(all, int64(f*1000+0.5))
-		}
+	for _, at := range fnrig.Decoded(t, path).At {
+		all = append(all, int64(at*1000+0.5))
 	}
 	return all
 }
