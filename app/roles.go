@@ -35,6 +35,9 @@ var roles = []struct {
 func runGateway(a *App, ctx context.Context) error {
 	cfg := gateway.Default(a.parts.name)
 	cfg.InFlight = cmp.Or(a.cfg.Submissions, cfg.InFlight)
+	if len(a.cfg.Originals) > 0 {
+		cfg.Uploads.Into = a.cfg.Originals[0]
+	}
 	cfg.Uploads.Life, cfg.Uploads.Tend = cmp.Or(a.cfg.UploadLife, cfg.Uploads.Life), a.cfg.Tick
 	cfg.Origins = a.cfg.CORSOrigins
 	for _, t := range a.cfg.Tenants {

@@ -204,7 +204,7 @@ func (g *Gateway) checkRef(ctx context.Context, tenant, field string, ref *media
 	case ref.Upload != "":
 		return g.checkUpload(ctx, tenant, field, ref, input)
 	case ref.Bucket == "" && ref.Key == "":
-		return errs.InField(field, "is empty: give url, or bucket and key")
+		return errs.InField(field, "is empty: give url, upload, or bucket and key")
 	}
 	if err := blob.CheckBucket(field+".bucket", ref.Bucket); err != nil {
 		return err

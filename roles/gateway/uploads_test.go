@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -254,6 +255,10 @@ func TestUploadForms(t *testing.T) {
 	if v := u.view(at); v.Key != v.ID+"/clip.mp4" || !bytes.Equal(r.object("inputs", v.Key), body) {
 		t.Errorf("without a key: %+v", v)
 	}
+	if resp, _ = u.send("POST", "/v1/uploads", bytes.NewReader(body), carry, "Upload-Length: 1500", meta("filename", "plain.mp4")); resp.StatusCode != 201 ||
+		!bytes.Equal(r.object("inputs", path.Base(resp.Header.Get("Location"))+"/plain.mp4"), body) {
+		t.Errorf("without a bucket: %d", resp.StatusCode)
+	}
 	at = u.create(1500, meta("bucket", "inputs", "key", "posted"))
 	resp, _ = u.send("POST", at, bytes.NewReader(body), carry, "Upload-Offset: 0", "X-HTTP-Method-Override: PATCH")
 	if resp.StatusCode != 204 || !bytes.Equal(r.object("inputs", "posted"), body) {
@@ -280,7 +285,6 @@ func TestUploadRefusals(t *testing.T) {
 		{"negative length", "POST", "/v1/uploads", "", []string{place, "Upload-Length: -1"}, 400, "Upload-Length"},
 		{"two lengths", "POST", "/v1/uploads", "", []string{place, "Upload-Length: 1", "Upload-Defer-Length: 1"}, 400, "Upload-Defer-Length"},
 		{"too long", "POST", "/v1/uploads", "", []string{place, "Upload-Length: 5001"}, 413, ""},
-		{"no bucket", "POST", "/v1/uploads", "", []string{"Upload-Length: 1"}, 400, "Upload-Metadata.bucket"},
 		{"bad key", "POST", "/v1/uploads", "", []string{"Upload-Length: 1", meta("bucket", "inputs", "key", "../a")}, 400, "Upload-Metadata.key"},
 		{"bad type", "POST", "/v1/uploads", "", []string{"Upload-Length: 1", meta("bucket", "inputs", "filetype", "a\nb")}, 400, "Upload-Metadata.filetype"},
 		{"unknown store", "POST", "/v1/uploads", "", []string{"Upload-Length: 1", meta("bucket", "inputs", "cloud", "moon")}, 400, "Upload-Metadata.cloud"},

@@ -90,7 +90,7 @@ func (h *Handler) described(r *http.Request, tenant, kind string) (state.Upload,
 		return u, errs.InField(field+".filetype", "must be at most 255 characters of printable ASCII")
 	}
 	if u.Place.Bucket == "" {
-		return u, errs.InField(field+".bucket", "is required: where the object goes")
+		u.Place.Bucket = h.cfg.Into
 	}
 	if u.Place.Key == "" {
 		u.Place.Key = u.ID

@@ -25,6 +25,7 @@ import (
 // Config sets limits.
 type Config struct {
 	Name   string        // of this gateway
+	Into   string        // bucket of objects whose upload names none
 	Most   int64         // bytes of one upload
 	Piece  int64         // bytes of one piece
 	Life   time.Duration // an upload that nothing was added to for so long expires; what is known of an ended one is kept as long
@@ -38,7 +39,7 @@ type Config struct {
 // Default fits one machine.
 func Default(name string) Config {
 	return Config{
-		Name: name, Most: 64 << 30, Piece: 8 << 20, Life: 24 * time.Hour, Stall: time.Minute, Idle: 30 * time.Second,
+		Name: name, Into: "inputs", Most: 64 << 30, Piece: 8 << 20, Life: 24 * time.Hour, Stall: time.Minute, Idle: 30 * time.Second,
 		Tend: 5 * time.Second, Bodies: 256, Open: 1000,
 	}
 }
