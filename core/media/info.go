@@ -150,22 +150,26 @@ type Frame struct {
 
 // AudioStream describes one sound track.
 type AudioStream struct {
-	Index      int               `json:"index"`
-	ID         string            `json:"id,omitempty"`
-	Codec      string            `json:"codec"`
-	Profile    string            `json:"profile,omitempty"`
-	SampleRate int               `json:"sample_rate"` // Hz
-	Channels   int               `json:"channels"`
-	Layout     string            `json:"channel_layout,omitempty"`
-	BitDepth   int               `json:"bit_depth,omitempty"`
-	TimeBase   Rational          `json:"time_base"`
-	StartTime  float64           `json:"start_time"` // seconds
-	Duration   float64           `json:"duration,omitempty"`
-	Samples    int64             `json:"samples,omitempty"`
-	BitRate    int64             `json:"bit_rate,omitempty"`
-	Language   string            `json:"language,omitempty"`
-	Default    bool              `json:"default,omitempty"`
-	Tags       map[string]string `json:"tags,omitempty"`
+	Index      int      `json:"index"`
+	ID         string   `json:"id,omitempty"`
+	Codec      string   `json:"codec"`
+	Profile    string   `json:"profile,omitempty"`
+	SampleRate int      `json:"sample_rate"` // Hz
+	Channels   int      `json:"channels"`
+	Layout     string   `json:"channel_layout,omitempty"`
+	BitDepth   int      `json:"bit_depth,omitempty"`
+	TimeBase   Rational `json:"time_base"`
+	StartTime  float64  `json:"start_time"` // seconds
+	Duration   float64  `json:"duration,omitempty"`
+	Samples    int64    `json:"samples,omitempty"`
+	// Steady: packets follow one another on a fine clock but for a few jumps, which
+	// are meant then: holes and overlaps where files were joined. Absent where not
+	// known; where it is false the clock strays.
+	Steady   *bool             `json:"steady,omitempty"`
+	BitRate  int64             `json:"bit_rate,omitempty"`
+	Language string            `json:"language,omitempty"`
+	Default  bool              `json:"default,omitempty"`
+	Tags     map[string]string `json:"tags,omitempty"`
 }
 
 // OtherStream is a track that is neither picture nor sound.

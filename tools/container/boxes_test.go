@@ -173,3 +173,24 @@ func TestFieldOrder(t *testing.T) {
 		t.Errorf("progressive: %q", got)
 	}
 }
+
+// An edit may end while the last picture is shown, whatever the tables say of
+// that picture's length.
+func TestEditEndsInLastPicture(t *testing.T) {
+	file := generate(t, "long.mp4", cat(lavfi("testsrc2=s=32x32:r=25:d=1"), []string{"-c:v", "libx264", "-g", "1", "-video_track_timescale", "25000"})...)
+	b, _ := load(t, file)
+	from, to := 0, len(b)
+	for _, kind := range []string{"moov", "trak", "mdia", "minf", "stbl", "stts"} {
+		start, end := boxAt(b, from, to, kind)
+		from, to = start+8, end
+	}
+	// 25 pictures of 1,000 ticks become longer: the edit ends before the last does.
+	if binary.BigEndian.Uint32(b[from+4:]) != 1 || binary.BigEndian.Uint32(b[from+12:]) != 1000 {
+		t.Fatalf("stts %x", b[from:to])
+	}
+	binary.BigEndian.PutUint32(b[from+12:], 1030)
+	v := read(t, write(t, "longer.mp4", b), Options{Keys: true}).MainVideo()
+	if v.Frames != 25 || v.Timing.EditList || v.Timing.LastDur != 25_000-24*1030 || v.Duration != 1 {
+		t.Errorf("%d frames, %+v, %g s", v.Frames, v.Timing, v.Duration)
+	}
+}

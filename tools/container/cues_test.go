@@ -48,3 +48,12 @@ func TestCues(t *testing.T) {
 		t.Error("an index that names what is not there passes")
 	}
 }
+
+// Pictures that begin late lie behind clusters of sound: they still tell when.
+func TestLatePictures(t *testing.T) {
+	file := generate(t, "late.mkv", cat(lavfi("sine=d=4:r=44100"), []string{"-itsoffset", "1.3"}, lavfi("testsrc2=s=32x32:r=25:d=1"), []string{"-map", "1", "-map", "0", "-c:v", "libx264", "-c:a", "aac"})...)
+	whole := read(t, file, Options{Keys: true}).MainVideo()
+	if v := read(t, file, Options{}).MainVideo(); v.StartTime != whole.StartTime || v.StartTime < 1.3 {
+		t.Errorf("pictures begin at %g s, a scan says %g s", v.StartTime, whole.StartTime)
+	}
+}

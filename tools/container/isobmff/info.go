@@ -98,6 +98,9 @@ func (m *movie) videoStream(index int, t *track) (media.VideoStream, error) {
 	}
 	v.Timing = &media.Timing{EditList: odd, Discontinue: jumps}
 	shown, reordered := timeline.Order(s)
+	if !odd {
+		t.lasting(shown)
+	}
 	var closed *bool
 	if m.opt.Keys {
 		m.r.SetAhead(probeAhead)
@@ -158,10 +161,9 @@ func (m *movie) audioStream(index int, t *track) media.AudioStream {
 		return a
 	}
 	a.BitRate = int64(float64(bytes) * 8 / a.TimeBase.Seconds(ticks))
+	a.Steady = t.steady()
 	spans, _ := t.spans()
-	// A movie tick is coarser than a sample: an edit that ends within one of
-	// the media's end means the end.
-	slack := 2 * int64(t.timescale) / int64(max(t.movieScale, 1))
+	slack := t.editSlack()
 	shown, start := int64(0), int64(0)
 	for i, s := range spans {
 		from, to := max(s.from, first), min(s.to, first+ticks)
@@ -188,6 +190,30 @@ func (m *movie) audioStream(index int, t *track) media.AudioStream {
 		a.Samples = int64(math.Round(a.Duration * float64(a.SampleRate)))
 	}
 	return a
+}
+
+// steady reports whether a track's samples last alike but for a jump a second, at
+// the most, of more than a millisecond; nil if the tables do not tell.
+func (t *track) steady() *bool {
+	if t.fragSamples > 0 || len(t.stts) == 0 || t.timescale < 8000 {
+		return nil
+	}
+	count, usual := map[int64]int64{}, int64(0)
+	ticks, samples := int64(0), int64(0)
+	for s := t.stts; len(s) > 0; s = s[8:] {
+		n, d := int64(be.Uint32(s)), int64(int32(be.Uint32(s[4:])))
+		if count[d] += n; count[d] > count[usual] {
+			usual = d
+		}
+		ticks, samples = min(ticks+n*max(d, 0), maxTick), samples+n
+	}
+	jumps := int64(0)
+	for d, n := range count {
+		if max(d-usual, usual-d)*1000 > int64(t.timescale) {
+			jumps += n
+		}
+	}
+	return new(jumps*int64(t.timescale) <= max(ticks, int64(t.timescale)))
 }
 
 var subtitleCodecs = map[string]string{"tx3g": "mov_text", "text": "mov_text", "stpp": "ttml", "wvtt": "webvtt", "c608": "eia_608", "c708": "eia_608", "mp4s": "dvd_subtitle", "sbtt": "text", "stxt": "text"}

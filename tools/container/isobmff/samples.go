@@ -162,6 +162,7 @@ func (t *track) edited(raw []timeline.Sample, maxSamples int64) (out []timeline.
 			x := raw[i]
 			x.Hidden = x.PTS < sp.from || x.PTS >= sp.to
 			odd = odd || x.Hidden
+			x.Hidden = x.Hidden || x.Size == 0 // nothing to decode: the picture before stays
 			x.PTS += move
 			if len(spans) == 1 {
 				out[i] = x
@@ -175,6 +176,30 @@ func (t *track) edited(raw []timeline.Sample, maxSamples int64) (out []timeline.
 	}
 	return out, odd, nil
 }
+
+// lasting sets how long the last picture is shown, of a track that the edit list
+// only moves: until the media ends, which is as long as all samples together
+// (ISO/IEC 14496-12 §8.6.1.2), or the edit does. Its own delta is that of decode
+// times, to a picture shown before it where pictures are reordered.
+func (t *track) lasting(shown []timeline.Sample) {
+	_, ticks, _, samples := t.extent()
+	if samples != int64(len(shown)) || t.fragSamples > 0 || samples == 0 {
+		return
+	}
+	last := &shown[len(shown)-1]
+	if d := shown[0].PTS + ticks - last.PTS; d > 0 {
+		last.Dur = d
+	}
+	if s, _ := t.spans(); len(s) == 1 && s[0].to < math.MaxInt64 {
+		if end := s[0].at + s[0].to - s[0].from; end > last.PTS && last.PTS+last.Dur-t.editSlack() > end {
+			last.Dur = end - last.PTS
+		}
+	}
+}
+
+// editSlack is by how many ticks an edit's end may miss that of the media and
+// mean it: a movie tick may be coarser than the track's.
+func (t *track) editSlack() int64 { return 2 * int64(t.timescale) / int64(max(t.movieScale, 1)) }
 
 // snap moves times so that the first picture shown is shown at once, where an
 // edit begins in the middle of a picture: players show that one from there,

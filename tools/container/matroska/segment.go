@@ -317,14 +317,22 @@ func (s *segment) parseCues(b []byte) error {
 	})
 }
 
-// peek looks at the first blocks for what tracks do not say of themselves:
-// when they begin, and the headers of their first pictures.
+// How far peek looks.
+const (
+	peekBlocks = 512
+	peekBytes  = 2 << 20
+)
+
+// peek looks at the first blocks, from the cluster at off on, for what tracks do
+// not say of themselves: when they begin, and the headers of their first
+// pictures. Clusters begin at keyframes: pictures that come late are not in the
+// first one.
 func (s *segment) peek(off int64) error {
 	missing := len(s.tracks)
-	n := 0
+	n, from := 0, off
 	stop := errors.New("seen enough")
-	err := s.cluster(off, func(b block) error {
-		if n++; n > 512 || b.at-off > 2<<20 {
+	visit := func(b block) error {
+		if n++; n > peekBlocks || b.at-from > peekBytes {
 			return stop
 		}
 		t := s.track(b.track)
@@ -341,11 +349,22 @@ func (s *segment) peek(off int64) error {
 			return stop
 		}
 		return nil
-	}, nil)
-	if err == stop || errs.Is(err, errs.Invalid) {
-		return nil
 	}
-	return err
+	for off < s.end && off-from <= peekBytes {
+		id, _, _, err := s.element(off)
+		if err == nil && id == idCluster {
+			err = s.cluster(off, visit, &off)
+		} else if err == nil {
+			err = stop
+		}
+		if err == stop || errs.Is(err, errs.Invalid) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // scan visits every block of the file.
