@@ -47,7 +47,13 @@ func (j *judge) streams() Check {
 	return k
 }
 
-func (j *judge) frameCount() Check { return compare("frame_count", j.p.Frames, int64(len(j.got))) }
+func (j *judge) frameCount() Check {
+	k := compare("frame_count", j.p.Frames, int64(len(j.got)))
+	if len(j.got) == 0 {
+		k.Detail = "a slice of the source could not be decoded"
+	}
+	return k
+}
 
 func (j *judge) firstPTS() Check {
 	return j.at("first_pts", j.p.TimeBase.Seconds(j.p.FirstPTS), 0)

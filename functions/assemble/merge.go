@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/mediafn/mediafn/core/media"
 	"github.com/mediafn/mediafn/core/slice"
 	"github.com/mediafn/mediafn/functions/internal/coded"
+	"github.com/mediafn/mediafn/functions/internal/encode"
 	"github.com/mediafn/mediafn/functions/internal/source"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
 )
@@ -28,6 +30,7 @@ var mergeSpec = fn.Spec{
 	Doc: "Joins the slices' pictures in order by copying, at the times the plan promises — never at measured ones, which drift — and muxes the sound, " +
 		"the source's tags, chapters and subtitles in the same pass. The first timestamp is that of the source. " +
 		"Slices whose parameter sets differ are joined all the same, with the sets repeated in the stream; the certificate tells. " +
+		"Where one could not be decoded the result is without pictures, which the certificate tells as well. " +
 		"Where every slice gives several renditions, each becomes a file, and the sound goes into the first.",
 	Inputs: []fn.Slot{
 		{Name: "slices", Kinds: []media.Kind{media.Video}, Min: 1, Help: "the slices, in order, all renditions of each"},
@@ -138,7 +141,15 @@ func (j joining) run(ctx fn.Context, facts *MergeFacts) (fn.Output, fn.Usage, er
 	if j.name != "" {
 		out.name = j.name + filepath.Ext(out.name)
 	}
-	equal, rotation, err := sameSets(ctx, j.ff, j.slices)
+	path := filepath.Join(j.call.Dir, out.name)
+	if lost, err := undecoded(j.slices); err != nil || lost > 0 {
+		if err == nil {
+			facts.Warnings = append(facts.Warnings, fmt.Sprintf("%d of %d slices could not be decoded: nothing was merged", lost, len(j.slices)))
+			err = errs.As(errs.Transient, "assemble", os.WriteFile(path, coded.Void, 0o600))
+		}
+		return out.output(path), fn.Usage{}, err
+	}
+	equal, first, err := sameSets(ctx, j.ff, j.slices)
 	if err != nil {
 		return none(err)
 	}
@@ -155,11 +166,16 @@ func (j joining) run(ctx fn.Context, facts *MergeFacts) (fn.Output, fn.Usage, er
 	if err != nil {
 		return none(err)
 	}
-	if rotation != 0 {
+	if first.Rotation != 0 {
 		// The demuxer of lists drops the display matrix; on copies FFmpeg sets it against the clock.
-		args = append(args, "-metadata:s:v:0", "rotate="+strconv.Itoa(360-rotation))
+		args = append(args, "-metadata:s:v:0", "rotate="+strconv.Itoa(360-first.Rotation))
 	}
-	path := filepath.Join(j.call.Dir, out.name)
+	if c := j.plan.Assembly.Color; c != nil && c.ChromaLoc != "" && first.Color.ChromaLoc == "" && out.muxer != "mp4" && out.muxer != "mov" {
+		args = append(args, "-chroma_sample_location:v:0", c.ChromaLoc) // VP9 keeps it in Matroska only
+	}
+	if !promise.Rate.Known() {
+		args = append(args, encode.LastPicture(j.ff.Version(), out.container, promise.Scale, promise.TimeBase, promise.Frames, promise.LastPTS-promise.FirstPTS, promise.EndPTS-promise.FirstPTS)...)
+	}
 	job.Args = append(args, out.args(promise.Scale, path)...)
 	stats, err := j.ff.Run(ctx, job)
 	if err != nil {
@@ -225,29 +241,44 @@ func (j joining) args(ctx fn.Context, job *ffmpeg.Job, inBand bool) (args, left 
 	return append(append(args, maps...), extras...), left, nil
 }
 
+// undecoded counts the slices that hold no pictures (coded.Void). Then the
+// result holds none either, and the certificate says so.
+func undecoded(all []*fn.Input) (n int, err error) {
+	for i, in := range all {
+		void, err := coded.IsVoid(in.Data, in.Size)
+		if err != nil {
+			return 0, errs.Wrap("slice "+strconv.Itoa(i), err)
+		}
+		if void {
+			n++
+		}
+	}
+	return n, nil
+}
+
 // sameSets reports whether all slices are coded with the same parameter sets,
-// and how far the first is to be turned to be seen upright.
-func sameSets(ctx fn.Context, ff *ffmpeg.Tool, slices []*fn.Input) (equal bool, rotation int, err error) {
+// and what the first one's picture track is.
+func sameSets(ctx fn.Context, ff *ffmpeg.Tool, slices []*fn.Input) (equal bool, v *media.VideoStream, err error) {
 	info, err := source.Facts(ctx, ff, nil, slices[0], source.Want{})
 	if err != nil {
-		return false, 0, errs.Wrap("slice 0", err)
+		return false, nil, errs.Wrap("slice 0", err)
 	}
-	if v := info.MainVideo(); v != nil {
-		rotation = v.Rotation
+	if v = info.MainVideo(); v == nil {
+		return false, nil, errs.New(errs.Invalid, "slice 0", "no picture track")
 	}
 	var first coded.Tables
 	for i, in := range slices {
 		t, err := coded.MP4(in.Data, in.Size)
 		if err != nil {
-			return false, 0, errs.Wrap("slice "+strconv.Itoa(i), err)
+			return false, nil, errs.Wrap("slice "+strconv.Itoa(i), err)
 		}
 		if i == 0 {
 			first = t
 		} else if t.Entry != first.Entry || !bytes.Equal(t.Config, first.Config) {
-			return false, rotation, nil
+			return false, v, nil
 		}
 	}
-	return true, rotation, nil
+	return true, v, nil
 }
 
 // progress passes ffmpeg's reports on.

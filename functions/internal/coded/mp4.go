@@ -20,6 +20,21 @@ type Tables struct {
 	Coded  []slice.Sample
 }
 
+// Void is an MP4 file without any track: a slice that could not be decoded.
+var Void = []byte("\x00\x00\x00\x14ftypisom\x00\x00\x00\x00isom\x00\x00\x00\x08moov")
+
+// IsVoid reports whether a file is Void.
+func IsVoid(r io.ReaderAt, size int64) (bool, error) {
+	if size != int64(len(Void)) {
+		return false, nil
+	}
+	b := make([]byte, size)
+	if _, err := r.ReadAt(b, 0); err != nil && err != io.EOF {
+		return false, errs.Wrap("coded", err)
+	}
+	return bytes.Equal(b, Void), nil
+}
+
 const maxMoov = 256 << 20
 
 // MaxSamples bounds how many pictures are listed.

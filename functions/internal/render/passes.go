@@ -11,6 +11,7 @@ import (
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/functions/internal/coded"
 	"github.com/mediafn/mediafn/functions/internal/encode"
 	"github.com/mediafn/mediafn/functions/internal/rate"
 	"github.com/mediafn/mediafn/tools/container"
@@ -40,8 +41,9 @@ func Internal() []fn.Slot {
 
 // budget is the outcome of a reduction.
 type budget struct {
-	Shares []float64 `json:"shares"` // bits of every slice
-	Peak   float64   `json:"peak"`   // bit/s of the slice that has most, as its encoder counts
+	Shares []float64 `json:"shares"`         // bits of every slice
+	Peak   float64   `json:"peak"`           // bit/s of the slice that has most, as its encoder counts
+	Lost   int       `json:"lost,omitempty"` // slices whose first pass could not be decoded: then nothing is shared
 }
 
 // turn is which of two passes a run is.
@@ -145,10 +147,10 @@ type goal struct {
 func (o Order) goal(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input, grants []*fn.Input) (spent ffmpeg.Stats, g goal, err error) {
 	seconds := 0.0
 	if analysis := call.In(analysisSlot); analysis != nil {
-		if err := rate.Unpack(analysis.Data, analysis.Size, call.Dir); err != nil {
+		if g, err = o.share(call); err != nil {
 			return spent, g, err
 		}
-		if g, err = o.share(call); err != nil {
+		if err := rate.Unpack(analysis.Data, analysis.Size, call.Dir); err != nil {
 			return spent, g, err
 		}
 	} else {
@@ -249,7 +251,14 @@ func packed(dir string) fn.Output {
 func (o Order) reduce(call *fn.Call) (*fn.Result, error) {
 	var passes []rate.Pass
 	seconds := 0.0
+	var b budget
 	for _, in := range call.All(analysesSlot) {
+		if void, err := coded.IsVoid(in.Data, in.Size); err != nil {
+			return nil, err
+		} else if void {
+			b.Lost++
+			continue
+		}
 		about, stats, err := rate.Open(in.Data, in.Size)
 		if err != nil {
 			return nil, err
@@ -260,13 +269,15 @@ func (o Order) reduce(call *fn.Call) (*fn.Result, error) {
 		}
 		passes, seconds = append(passes, pass), seconds+about.Seconds
 	}
-	shares, _, err := rate.Share(float64(o.Params.Bitrate)*seconds, passes)
-	if err != nil {
-		return nil, err
-	}
-	b := budget{Shares: shares}
-	for i, s := range shares {
-		b.Peak = max(b.Peak, s/passes[i].Seconds)
+	if b.Lost == 0 {
+		shares, _, err := rate.Share(float64(o.Params.Bitrate)*seconds, passes)
+		if err != nil {
+			return nil, err
+		}
+		b.Shares = shares
+		for i, s := range shares {
+			b.Peak = max(b.Peak, s/passes[i].Seconds)
+		}
 	}
 	raw, err := json.Marshal(b)
 	if err == nil {
@@ -290,7 +301,11 @@ func (o Order) share(call *fn.Call) (g goal, err error) {
 		return g, errs.Wrap("video", err)
 	}
 	var b budget
-	if err := json.Unmarshal(raw, &b); err != nil || o.Part.Order >= len(b.Shares) {
+	err = json.Unmarshal(raw, &b)
+	if err == nil && b.Lost > 0 {
+		return g, errs.New(errs.Invalid, "video", "the first pass of %d slice(s) could not be decoded", b.Lost)
+	}
+	if err != nil || o.Part.Order >= len(b.Shares) {
 		return g, errs.New(errs.Internal, "video", "a budget of %d slices for slice %d: %v", len(b.Shares), o.Part.Order, err)
 	}
 	for _, s := range b.Shares {

@@ -5,6 +5,7 @@ package render
 import (
 	"encoding/json"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 	"github.com/mediafn/mediafn/core/errs"
 	"github.com/mediafn/mediafn/core/fn"
 	"github.com/mediafn/mediafn/core/media"
+	"github.com/mediafn/mediafn/functions/internal/coded"
 	"github.com/mediafn/mediafn/functions/internal/encode"
 	"github.com/mediafn/mediafn/functions/internal/source"
 	"github.com/mediafn/mediafn/tools/ffmpeg"
@@ -68,6 +70,8 @@ type Order struct {
 	saved map[string]float64 // by that name: part of the peak rate that is not used, see within
 	turn  *turn              // which of two passes this is; nil = there is one
 	seen  *media.Info        // what came with the call: the same for the whole and every slice
+
+	version string // of the ffmpeg that runs
 }
 
 // plan is a decided order.
@@ -138,8 +142,19 @@ func (o Order) plan() (*plan, error) {
 		p.Output = ""
 		return p, nil
 	}
+	p.Args = append(p.Args, o.last(v)...)
 	p.Args = append(p.Args, o.muxer(p)...)
 	return p, nil
+}
+
+// last says how long the last picture is shown, where pictures keep their times
+// and the source's tables tell of that one. Of slices the merge says it.
+func (o Order) last(v *media.VideoStream) []string {
+	t := v.Timing
+	if o.Part != nil || o.trimmed() || o.Params.Rate().Known() || o.Rate.Known() || t == nil || t.Discontinue || t.EditList || !listed(o.Info) {
+		return nil
+	}
+	return encode.LastPicture(o.version, o.Params.Format, tick, v.TimeBase, v.Frames, t.LastPTS-t.FirstPTS, t.LastPTS+t.LastDur-t.FirstPTS)
 }
 
 // video is how p's pictures are encoded here.
@@ -348,7 +363,7 @@ func (o Order) Run(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input,
 	if o.Params.AudioCodec == "copy" && in.Data != nil {
 		o.OpusDelay = encode.OpusDelay(in.Data, in.Size)
 	}
-	o.seen = in.Info
+	o.seen, o.version = in.Info, ff.Version()
 	if o.Part != nil && o.Part.Pass == fn.Reduce {
 		return o.reduce(call)
 	}
@@ -393,6 +408,9 @@ func (o Order) Run(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.Input,
 	} else {
 		stats, err = o.within(ctx, ff, call, in, grants)
 	}
+	if o.undecodable(err) {
+		res.Outputs, err = o.void(res.Outputs)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -422,6 +440,25 @@ func (o Order) complete(ctx fn.Context, ff *ffmpeg.Tool, call *fn.Call, in *fn.I
 		return stats, errs.New(errs.Invalid, "video", "the range gave %d frames, its index promised %d", frames, p.Frames)
 	}
 	return stats, nil
+}
+
+// undecodable reports whether a slice of the pictures failed for what the source
+// is: damaged there, or without the frames its index names.
+func (o Order) undecodable(err error) bool {
+	return errs.Is(err, errs.Invalid) && o.Part != nil && o.Part.Stream == fn.Pictures
+}
+
+// void leaves files without pictures in place of a slice that could not be
+// decoded. A run over everything may do without what is missing: the
+// certificate, which misses it too, has the whole processed in one piece.
+func (o Order) void(outs []fn.Output) ([]fn.Output, error) {
+	for i := range outs {
+		outs[i].Key, outs[i].Object = "", nil
+		if err := os.WriteFile(outs[i].Path, coded.Void, 0o600); err != nil {
+			return nil, errs.New(errs.Transient, "video", "%w", err)
+		}
+	}
+	return outs, nil
 }
 
 // outputs are the files of a plan.
