@@ -45,6 +45,8 @@ type Track struct {
 	// Frame is the length in seconds of one coded frame, to which an encoder
 	// may round the length.
 	Frame float64 `json:"frame"`
+	// Steady is that of media.AudioStream: jumps of its clock are meant.
+	Steady bool `json:"steady,omitempty"`
 }
 
 // PromiseOf derives the promise from the profile a plan was made of. Parts
@@ -79,7 +81,7 @@ func PromiseOf(source *media.Info, parts []fn.Part, a fn.Assembly) Promise {
 	if a.Sound {
 		for i := range source.Audio {
 			s := &source.Audio[i]
-			t := Track{Offset: s.StartTime - v.TimeBase.Seconds(p.FirstPTS), Duration: s.Duration, Frame: codedFrame(s)}
+			t := Track{Offset: s.StartTime - v.TimeBase.Seconds(p.FirstPTS), Duration: s.Duration, Frame: codedFrame(s), Steady: s.Steady != nil && *s.Steady}
 			if s.Samples > 0 && s.SampleRate > 0 {
 				t.Duration = float64(s.Samples) / float64(s.SampleRate)
 			}

@@ -18,7 +18,7 @@ func TestHearFarFromEntry(t *testing.T) {
 	for i, name := range []string{"dense.mp4", "rare.mp4"} {
 		in := b.input("source", b.path(name))
 		var err error
-		if heard[i], err = hear(t.Context(), &meter{ff: b.ff}, &in, 0, at); err != nil {
+		if heard[i], err = hear(t.Context(), &meter{ff: b.ff}, &in, 0, at, false); err != nil {
 			t.Fatal(err)
 		}
 	}

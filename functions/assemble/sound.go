@@ -47,10 +47,10 @@ func (tr trial) compareSound(ctx fn.Context, tracks []media.AudioStream) (all []
 		}
 		var want, got [][]float64
 		if err := beside(ctx, func(ctx fn.Context) (err error) {
-			want, err = hear(ctx, tr.eye, tr.call.In("source"), t, at)
+			want, err = hear(ctx, tr.eye, tr.call.In("source"), t, at, p.Sound[t].Steady)
 			return errs.Wrap("source", err)
 		}, func(ctx fn.Context) (err error) {
-			got, err = hear(ctx, tr.eye, tr.result, t, at)
+			got, err = hear(ctx, tr.eye, tr.result, t, at, p.Sound[t].Steady)
 			return errs.Wrap("result", err)
 		}); err != nil {
 			return nil, err
@@ -157,8 +157,13 @@ func peakAt(score func(int) float64, k int) (peak, bool) {
 	return p, true
 }
 
-// hear decodes stretches of one sound track, mono, on the file's own time line.
-func hear(ctx fn.Context, eye *meter, in *fn.Input, track int, at []float64) ([][]float64, error) {
+// hear decodes stretches of one sound track, mono, on the file's own time line,
+// of a steady clock with jumps of more than a millisecond as they are.
+func hear(ctx fn.Context, eye *meter, in *fn.Input, track int, at []float64, steady bool) ([][]float64, error) {
+	jump := 0.1
+	if steady {
+		jump = 0.001
+	}
 	in, err := source.Heard(ctx, in)
 	if err != nil {
 		return nil, err
@@ -174,8 +179,8 @@ func hear(ctx fn.Context, eye *meter, in *fn.Input, track int, at []float64) ([]
 			return nil, err
 		}
 		args = append(args, a...)
-		fmt.Fprintf(&graph, "[%d:a:%d]atrim=start=%.6f:end=%.6f,asetpts=PTS-%.6f/TB,aresample=%d:async=1:first_pts=0,aformat=sample_fmts=s16:channel_layouts=mono,apad,atrim=end=%.1f[s%d];",
-			i, track, t, t+earLength, t, earRate, earLength, i)
+		fmt.Fprintf(&graph, "[%d:a:%d]atrim=start=%.6f:end=%.6f,asetpts=PTS-%.6f/TB,aresample=%d:async=1:min_hard_comp=%g:first_pts=0,aformat=sample_fmts=s16:channel_layouts=mono,apad,atrim=end=%.1f[s%d];",
+			i, track, t, t+earLength, t, earRate, jump, earLength, i)
 	}
 	for i := range at {
 		fmt.Fprintf(&graph, "[s%d]", i)

@@ -24,6 +24,7 @@ type Sound struct {
 	SampleRate int    // Hz; 0 = the source's, or the nearest the codec has
 	Channels   int    // 1–8; 0 = the source's, as far as the codec can
 	BitDepth   int    // 16, 24 or 32, of pcm, flac and alac; 0 = 16 for pcm, the source's for the others
+	Steady     bool   // every jump of the source's clock is meant, however short (media.AudioStream)
 }
 
 // Price is the CPU time of rendering all sound tracks of a source: 0.07 µs a
@@ -170,14 +171,19 @@ func (s Sound) DefaultBitrate(channels int) int64 {
 
 // Filters are the audio filters that belong in front of the encoder, in order,
 // as text for -af or a graph. Holes in the timestamps are filled with silence
-// and overlaps cut, so that what follows stays where it was; the first
-// timestamp is left alone. Empty for copy and none.
+// and overlaps cut, so that what follows stays where it was: of more than a
+// millisecond where the source's clock is steady, else of more than 20, since
+// clocks that stray would cut sound to pieces. The first timestamp is left alone.
+// Empty for copy and none.
 func (s Sound) Filters() []string {
 	c, ok := soundCodecs[s.Codec]
 	if !ok {
 		return nil
 	}
 	resample := "aresample=async=1:min_hard_comp=0.02"
+	if s.Steady {
+		resample = "aresample=async=1:min_hard_comp=0.001"
+	}
 	if s.SampleRate > 0 {
 		resample += ":osr=" + strconv.Itoa(s.SampleRate)
 	}

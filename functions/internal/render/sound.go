@@ -18,7 +18,9 @@ func (o Order) soundArgs(p *plan) {
 		return
 	}
 	channels := 0
+	s.Steady = true
 	for _, a := range o.Info.Audio {
+		s.Steady = s.Steady && a.Steady != nil && *a.Steady
 		from := 0
 		if shift := encode.OpusShift(o.container(), o.OpusDelay); s.Codec == "copy" && a.Codec == "opus" && shift != 0 {
 			from, p.Again = 1+len(o.Extra), shift
