@@ -62,6 +62,7 @@ func TestRemuxRefuses(t *testing.T) {
 		"vp8.mkv":      {"-c:v libvpx -deadline realtime -an", "codec vp8"},
 		"sorenson.flv": {"-c:v flv1 -ar 44100 -c:a mp3", "codec flv1"},
 		"wma.avi":      {"-c:v mpeg4 -c:a wmav2", "sound of wmav2"},
+		"order.avi":    {"-c:v libx264 -pix_fmt yuv420p -bf 2 -c:a mp3", "another order"},
 	} {
 		b.run(append(append(slices.Clone(video), strings.Fields(c.args)...), b.path(name))...)
 		facts, _ := b.remuxed(b.path(name))

@@ -71,6 +71,10 @@ func Pictures(info *media.Info) (*Copy, error) {
 	case !v.TimeBase.Known() || v.TimeBase.Num <= 0 || v.TimeBase.Den <= 0:
 		return nil, errs.New(errs.Unsupported, op, "the clock of the pictures is not known")
 	}
+	if info.Format == "avi" && (v.Codec == "h264" || v.Codec == "hevc") && v.BFrames != nil && *v.BFrames {
+		// FFmpeg counts their times as if they were shown in the order they are decoded in.
+		return nil, errs.New(errs.Unsupported, op, "AVI does not say when pictures of %s are shown that are decoded in another order", v.Codec)
+	}
 	c := &Copy{Muxer: "mp4", v: v, ranged: true, Scale: slice.Scale(v.TimeBase), Shift: source.Shift(info)}
 	if !slice.Exact(v.TimeBase, c.Scale) {
 		return nil, errs.New(errs.Unsupported, op, "times in %s s are not written exactly", v.TimeBase)
