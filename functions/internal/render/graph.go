@@ -32,6 +32,12 @@ func (o Order) graph(p *plan, chain encode.Chain, v *media.VideoStream) (string,
 		}
 	}
 	l.add(chain.Filters...)
+	if o.Part != nil && !chain.Square {
+		// A source may change its size on the way. FFmpeg scales what comes later to
+		// what it began with, of which this slice may not be; else this does nothing. A
+		// changed shape of pixels stays, and the certificate finds it.
+		l.add(graph.New("scale", "w", itoa(chain.Width), "h", itoa(chain.Height)))
+	}
 	l.add(o.Finish...)
 	if o.Draw != nil {
 		l.through("sized", "drawn", func(in, out string) graph.Graph { return o.Draw(in, out, chain.Width, chain.Height) })
