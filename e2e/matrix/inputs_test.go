@@ -27,6 +27,9 @@ type input struct {
 	// jumps says that the source's clock starts over: there is nothing to lay sound
 	// beside.
 	jumps bool
+	// redone says that slices of it may not be right: the certificate finds that, and
+	// the whole is processed in one piece.
+	redone bool
 	// undone undoes, for comparing, what the functions do to such a source by
 	// themselves.
 	undone string
@@ -96,6 +99,11 @@ var inputs = []input{
 	{name: "one frame", file: "one.mp4", make: "[25] X264 -frames:v 1 one.mp4", refused: []string{"too_short"}},
 	{name: "two frames", file: "two.mp4", make: "[25] X264 -frames:v 2 two.mp4", refused: []string{"too_short"}},
 	{name: "61 s", file: "long.mp4", make: "-f lavfi -i testsrc2=s=128x72:d=61:r=25,format=yuv420p -f lavfi -i anoisesrc=c=pink:d=61:seed=7:a=0.3:r=48000 X264 long.mp4"},
+	{name: "damaged pictures", file: "hurt.mp4", make: "[25] NOISE X264 hurtme.mp4\n-i hurtme.mp4 -c copy -bsf:v noise=amount=if(between(n\\,60\\,62)\\,1\\,0) hurt.mp4", redone: true},
+	{name: "pictures late, mkv", file: "behind.mkv", make: "NOISE -itsoffset 1.3 [25] X264 -map 1:v -map 0:a behind.mkv", params: mkv},
+	{name: "joined files", file: "joined.mp4", make: "[25] NOISE X264 -t 3 one.ts\n[25] NOISE X264 -t 3.3 two.ts\n-i concat:one.ts|two.ts -c copy joined.mp4"},
+	{name: "times of a phone, B pictures made", file: "phone.mp4", make: "[30] NOISE X264 -vf settb=1/90000,setpts=PTS+mod(N*7919\\,2399) -vsync passthrough -enc_time_base 1/90000 -video_track_timescale 90000 phone.mp4",
+		params: `"preset":"veryfast","bframes":3`, crf: 8},
 	{name: "sound longer than the pictures", file: "longer.mp4", make: "[25] -f lavfi -i anoisesrc=c=pink:d=8:seed=7:a=0.3:r=48000 X264 longer.mp4"},
 	{name: "sound shorter than the pictures", file: "shorter.mp4", make: "[25] -f lavfi -i anoisesrc=c=pink:d=4:seed=7:a=0.3:r=48000 X264 shorter.mp4"},
 }

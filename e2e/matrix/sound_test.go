@@ -16,7 +16,7 @@ func heard(t *testing.T, path string, start float64) []int16 {
 	t.Helper()
 	raw := filepath.Join(t.TempDir(), "sound")
 	// Without -copyts a file that starts before 0, as Opus in WebM does, is moved.
-	ffmpeg(t, "-copyts", "-i", path, "-map", "0:a:0", "-ac", "1", "-af", fmt.Sprintf("aresample=%d:async=1:first_pts=0", soundRate), "-f", "s16le", raw)
+	ffmpeg(t, "-copyts", "-i", path, "-map", "0:a:0", "-ac", "1", "-af", fmt.Sprintf("aresample=%d:async=1:min_hard_comp=0.002:first_pts=0", soundRate), "-f", "s16le", raw)
 	body, err := os.ReadFile(raw)
 	if err != nil {
 		t.Fatal(err)
