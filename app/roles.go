@@ -38,7 +38,7 @@ func runGateway(a *App, ctx context.Context) error {
 	if len(a.cfg.Originals) > 0 {
 		cfg.Uploads.Into = a.cfg.Originals[0]
 	}
-	cfg.Uploads.Life, cfg.Uploads.Tend = cmp.Or(a.cfg.UploadLife, cfg.Uploads.Life), a.cfg.Tick
+	cfg.Uploads.Life, cfg.Uploads.Tend, cfg.Uploads.Idle = cmp.Or(a.cfg.UploadLife, cfg.Uploads.Life), a.cfg.Tick, 2*a.cfg.Lease
 	cfg.Origins = a.cfg.CORSOrigins
 	for _, t := range a.cfg.Tenants {
 		cfg.Tenants = append(cfg.Tenants, t.Tenant)

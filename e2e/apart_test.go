@@ -57,6 +57,7 @@ report: {answer: Ask.answer}
 // TestApart runs the roles as processes of their own over PostgreSQL, three
 // NATS servers and an S3 store, which the tests below share.
 func TestApart(t *testing.T) {
+	t.Parallel()
 	p := &apart{postgres: testparts.SharedPostgres(t), nats: testparts.NATSCluster(t, 3), flows: t.TempDir()}
 	p.state, p.blobs = p.postgres.Database(t), "main="+testparts.S3(t).URL("")
 	for name, text := range map[string]string{"six.yaml": sixFlow, "ask.yaml": askFlow} {

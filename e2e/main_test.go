@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -26,6 +28,11 @@ var bin, clips string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	wide := true
+	flag.Visit(func(f *flag.Flag) { wide = wide && f.Name != "test.parallel" })
+	if wide { // the tests wait for leases, claims and processes a third of their time
+		_ = flag.Set("test.parallel", strconv.Itoa(runtime.GOMAXPROCS(0)+1))
+	}
 	os.Exit(run(m))
 }
 

@@ -20,6 +20,7 @@ import (
 // TestResultQueue takes results out of a tenant's queue as a caller does, with
 // the NATS client and without mediafn's code; and with mediafn results.
 func TestResultQueue(t *testing.T) {
+	t.Parallel()
 	cluster := testparts.NATSCluster(t, 1)
 	s := serve(t, t.TempDir(), "", "--queue", cluster.URL())
 	want := map[string]string{}

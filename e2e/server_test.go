@@ -42,12 +42,18 @@ type server struct {
 // that is not empty is where it will kill itself.
 func serve(t *testing.T, data, point string, flags ...string) *server {
 	t.Helper()
+	return serveBy(t, today(), data, point, flags...)
+}
+
+// serveBy is serve with another binary.
+func serveBy(t *testing.T, binary, data, point string, flags ...string) *server {
+	t.Helper()
 	s := &server{t: t, data: data, log: &tail{}, exited: make(chan struct{})}
 	args := append([]string{
 		"serve", "--data", data, "--listen", "127.0.0.1:0", "--lease", "5s", "--tick", "200ms", "--cores", "2",
 		"--webhook-secret", secret, "--webhook-schedule", "200ms,500ms,1s,1s,2s",
 	}, flags...)
-	s.cmd = exec.Command(filepath.Join(bin, "mediafn"), args...)
+	s.cmd = exec.Command(binary, args...)
 	s.cmd.Env = append(os.Environ(), "MEDIAFN_FAILPOINT="+point)
 	// A session of its own: whatever it starts can be found by it.
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}

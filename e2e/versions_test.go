@@ -117,12 +117,8 @@ func testWorkerOfOneProcess(t *testing.T, shared *apart) {
 	// with the same database, and this one with what that has written.
 	t.Run("database", func(t *testing.T) {
 		data := t.TempDir()
-		path := bin
-		defer func() { bin = path }()
-		folder := filepath.Dir(old)
-		for i, from := range []string{folder, path, folder, path} {
-			bin = from
-			s := serve(t, data, "", hooksAllowed, "--engine", filepath.Join(path, "mediafn-engine"))
+		for i, binary := range []string{old, today(), old, today()} {
+			s := serveBy(t, binary, data, "", hooksAllowed, "--engine", filepath.Join(bin, "mediafn-engine"))
 			newMix(t, []*server{s}, fmt.Sprint("turn-", i), "noop", "audio").verify(s)
 			s.stop()
 		}
