@@ -14,7 +14,7 @@ import (
 var sample = []string{
 	"variable rate, mp4/frame rate", "MPEG-TS/frame rate", "WebM, VP9/transcode", "open GOPs with leading frames/transcode", "edit list, late start/watermark",
 	"two sound tracks, subtitles, chapters, mkv/transcode", "HDR10, 10 bit/denoise, overlapping", "MPEG-TS, discontinuity/transcode",
-	"damaged pictures/transcode", "pictures late, mkv/frame rate",
+	"damaged pictures/transcode", "pictures late, mkv/frame rate", "HDR10 to SDR/transcode",
 }
 
 // TestMatrix computes the cells: a sample, or all with -matrix.full.

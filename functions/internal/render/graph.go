@@ -32,7 +32,7 @@ func (o Order) graph(p *plan, chain encode.Chain, v *media.VideoStream) (string,
 		}
 	}
 	l.add(chain.Filters...)
-	if o.Part != nil && !chain.Square {
+	if o.Part != nil && len(chain.Filters) == 0 { // behind others it would choose their formats
 		// A source may change its size on the way. FFmpeg scales what comes later to
 		// what it began with, of which this slice may not be; else this does nothing. A
 		// changed shape of pixels stays, and the certificate finds it.
