@@ -50,10 +50,7 @@ func Answer(docs map[string]json.RawMessage, params json.RawMessage, request fun
 	case p.Early:
 		return json.Marshal(EarlyFor(r))
 	case p.Look:
-		if early != nil && early.Early && r.Mode == Auto {
-			r.Mode = Force // what was begun is to be used
-		}
-		return json.Marshal(LookAt(r))
+		return json.Marshal(lookAt(r, early != nil && early.Early))
 	case look != nil:
 		plan := Closer(*look, done, profile, seen, r)
 		if early != nil && early.Early {

@@ -184,9 +184,11 @@ func ticks(t int64, from, to media.Rational) (int64, bool) {
 	return t / r.Den * r.Num, true
 }
 
-// text is what slices are made for; in which words a policy is explained counts for
-// nothing.
+// text is what slices are made for. In which words a policy is explained counts for
+// nothing; tags of colours that one container tells and another does not are held
+// to the source's by the certificate.
 func text(a fn.Assembly) string {
+	a.Color = nil
 	if a.RatePolicy != nil {
 		a.RatePolicy = &fn.RatePolicy{Code: a.RatePolicy.Code}
 	}

@@ -44,7 +44,11 @@ func remuxCost(size int64) float64 { return remuxBase + float64(max(size, 0))/re
 var mendable = []Code{NotSeekable, AVI, EditList, Negative, NoKeyframes}
 
 // LookAt says whether to remux, or to look closer, before the plan is made.
-func LookAt(r Request) Look {
+func LookAt(r Request) Look { return lookAt(r, false) }
+
+// lookAt is LookAt. begun says that slices were made already, which are there to be
+// used whatever it would cost to make them.
+func lookAt(r Request, begun bool) Look {
 	d := Decide(r)
 	l := Look{Code: d.Code, Reason: d.Reason}
 	uncounted := d.Code == NoVideo && indexed(r.Source)
@@ -61,7 +65,7 @@ func LookAt(r Request) Look {
 		then = not(NoGain, "%s; copied into an mp4 first, %d slices would take %.1f s, the whole %.1f s", strings.TrimPrefix(d.Reason, refused), len(then.Parts), p.SlicedSeconds+cost, p.WholeSeconds)
 	}
 	switch {
-	case then.Sliced:
+	case then.Sliced, begun && slices.Contains([]Code{OneGOP, TooShort, FewWorkers, NoGain}, then.Code):
 		l.Again, l.Remux = true, !uncounted
 	case then.Code != d.Code:
 		l.Code, l.Reason = then.Code, then.Reason

@@ -3,6 +3,7 @@ package video
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -189,6 +190,25 @@ func (a *aheadOf) merged(p slice.Plan, files []string, from string) string {
 	return out
 }
 
+// unmarked is an MPEG-TS file of which no packet says that it may be entered there.
+func unmarked(t testing.TB, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p := b; len(p) >= 188; p = p[188:] {
+		if p[3]&0x20 != 0 && p[4] > 0 {
+			p[5] &^= 0x40
+		}
+	}
+	path = filepath.Join(t.TempDir(), "unmarked.ts")
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // TestAhead: slices that were cut by the bytes of a source give, merged, what it gives
 // whole.
 func TestAhead(t *testing.T) {
@@ -197,7 +217,7 @@ func TestAhead(t *testing.T) {
 	plain := `{"preset":"ultrafast","crf":0}`
 	x264 := "-c:v libx264 -preset ultrafast -bf 2 -g 25 -pix_fmt yuv420p "
 	long := func(name, more string) string {
-		return fnrig.Shared(t, name, strings.Fields("-f lavfi -i testsrc2=s=96x64:r=25:d=8 -f lavfi -i anoisesrc=r=44100:d=8:a=0.3 "+more)...)
+		return fnrig.Shared(t, name, strings.Fields("-f lavfi -i testsrc2=s=96x64:r=25:d=6 -f lavfi -i anoisesrc=r=44100:d=6:a=0.3 "+more)...)
 	}
 	mp4 := long("plain.mp4", x264+"-c:a aac")
 	open := long("open.mp4", x264+"-x264-params open-gop=1:scenecut=0 -c:a aac")
@@ -205,21 +225,27 @@ func TestAhead(t *testing.T) {
 		return fnrig.Shared(t, name, append([]string{"-i", from}, strings.Fields(more)...)...)
 	}
 	marked := `{"preset":"ultrafast","crf":0,"texts":[{"text":"late","start":2.5,"end":6}]}`
-	for _, c := range []struct{ name, src, params string }{
-		{"ts", long("a.ts", x264+"-c:a aac"), plain},
-		{"ts late", long("b.ts", x264+"-c:a mp2 -muxdelay 3 -output_ts_offset 100"), plain},
-		{"ts open gop", long("c.ts", x264+"-x264-params open-gop=1:scenecut=0 -c:a aac"), plain},
-		{"m2ts", long("d.ts", x264+"-c:a aac -mpegts_m2ts_mode 1"), plain},
-		{"mkv", copied("cues.mkv", mp4, "-c copy -cluster_time_limit 500"), plain},
-		{"mkv open gop", copied("open.mkv", open, "-c copy -cluster_time_limit 700"), plain},
-		{"mkv without cues", copied("live.mkv", mp4, "-c copy -live 1 -cluster_time_limit 500"), plain},
-		{"webm", long("a.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 -c:a libopus -cluster_time_limit 500"), plain},
-		{"fragments", copied("frag.mp4", mp4, "-c copy -movflags frag_keyframe+empty_moov"), plain},
-		{"fragments, based", copied("base.mp4", mp4, "-c copy -movflags frag_keyframe+empty_moov+default_base_moof+global_sidx"), plain},
-		{"fragments open gop", copied("ofrag.mp4", open, "-c copy -movflags frag_keyframe+empty_moov+delay_moov"), plain},
-		{"fragments anywhere", copied("any.mp4", open, "-c copy -movflags empty_moov -frag_duration 700000"), plain},
-		{"ts late, watermark", long("b.ts", x264+"-c:a mp2 -muxdelay 3 -output_ts_offset 100"), marked},
-		{"mkv, keyframes", copied("cues.mkv", mp4, "-c copy -cluster_time_limit 500"), `{"preset":"ultrafast","crf":0,"keyframe_seconds":0.8}`},
+	for _, c := range []struct {
+		name, src, params string
+		n                 int64 // splits; 0 = 3
+	}{
+		{"ts", long("a.ts", x264+"-c:a aac"), plain, 0},
+		{"ts open gop", long("c.ts", x264+"-x264-params open-gop=1:scenecut=0 -c:a aac"), plain, 0},
+		{"m2ts", long("d.ts", x264+"-c:a aac -mpegts_m2ts_mode 1"), plain, 0},
+		{"mkv open gop", copied("open.mkv", open, "-c copy -cluster_time_limit 700"), plain, 0},
+		{"mkv without cues", copied("live.mkv", mp4, "-c copy -live 1 -cluster_time_limit 500"), plain, 0},
+		{"webm", long("a.webm", "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 25 -c:a libopus -cluster_time_limit 500"), plain, 0},
+		{"fragments", copied("frag.mp4", mp4, "-c copy -movflags frag_keyframe+empty_moov"), plain, 0},
+		{"fragments, based", copied("base.mp4", mp4, "-c copy -movflags frag_keyframe+empty_moov+default_base_moof+global_sidx"), plain, 0},
+		{"fragments open gop", copied("ofrag.mp4", open, "-c copy -movflags frag_keyframe+empty_moov+delay_moov"), plain, 0},
+		{"fragments anywhere", copied("any.mp4", open, "-c copy -movflags empty_moov -frag_duration 700000"), plain, 0},
+		{"ts late, watermark", long("b.ts", x264+"-c:a mp2 -muxdelay 3 -output_ts_offset 100"), marked, 0},
+		{"mkv, keyframes", copied("cues.mkv", mp4, "-c copy -cluster_time_limit 500"), `{"preset":"ultrafast","crf":0,"keyframe_seconds":0.8}`, 0},
+		{"ts, nothing marked", unmarked(t, long("a.ts", x264+"-c:a aac")), plain, 0},
+		{"ts, ranges without keyframes", long("e.ts", "-c:v libx264 -preset ultrafast -g 60 -pix_fmt yuv420p -c:a aac"), plain, 9},
+		{"ts, mpeg2", long("f.ts", "-c:v mpeg2video -q:v 3 -bf 2 -g 12 -c:a mp2"), plain, 0},
+		{"ts, hevc", long("g.ts", "-c:v libx265 -preset ultrafast -x265-params open-gop=1:keyint=25:bframes=3:log-level=error -pix_fmt yuv420p -c:a aac"), plain, 0},
+		{"mkv, variable rate", long("v.mkv", "-vf select='mod(n,3)' -vsync passthrough "+x264+"-c:a aac -cluster_time_limit 500"), plain, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -232,7 +258,7 @@ func TestAhead(t *testing.T) {
 			if a.params, err = f.Check(json.RawMessage(c.params), []media.Kind{media.Video}); err != nil {
 				t.Fatal(err)
 			}
-			p, files, from := a.plan(3)
+			p, files, from := a.plan(max(c.n, 3))
 			if !p.Ahead || len(p.Segments) < 2 || len(p.Segments) != len(files) {
 				t.Fatalf("%d segments, %d files: %s: %s", len(p.Segments), len(files), p.Code, p.Reason)
 			}

@@ -29,6 +29,7 @@ func TestRemuxed(t *testing.T) {
 		{"ts", long("a.ts", x264+"-c:a aac"), slice.Remuxing},
 		{"ts late", long("b.ts", x264+"-c:a mp2 -muxdelay 3 -output_ts_offset 100"), slice.Remuxing},
 		{"ts open gop", long("c.ts", x264+"-x264-params open-gop=1:scenecut=0 -c:a aac"), slice.Remuxing},
+		{"ts mpeg2", long("d.ts", "-c:v mpeg2video -q:v 3 -bf 2 -g 12 -c:a mp2"), slice.Remuxing},
 		{"flv", long("a.flv", x264+"-c:a aac"), slice.Remuxing},
 		{"mkv without cues", copied("live.mkv", "-c copy -live 1"), slice.Remuxing},
 		{"fragments", copied("frag.mp4", "-c copy -movflags frag_keyframe+empty_moov"), slice.Forced},

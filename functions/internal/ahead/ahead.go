@@ -4,6 +4,7 @@
 package ahead
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -90,7 +91,7 @@ func begin(in *fn.Input, call *fn.Call) (*cutting, error) {
 		return nil, errs.New(errs.Unsupported, op, "nothing is known of the file")
 	}
 	v := c.front.MainVideo()
-	if v == nil || v.Timing == nil || v.PixelFormat == "" || v.FieldOrder == "" {
+	if v == nil || v.Timing == nil || v.PixelFormat == "" {
 		return nil, errs.New(errs.Unsupported, op, "the front of the file does not tell enough of its pictures")
 	}
 	var err error
@@ -146,7 +147,7 @@ func (c *cutting) cut(ctx fn.Context, ff *ffmpeg.Tool) (*slice.Found, ffmpeg.Sta
 	switch {
 	case feed.err() != nil && !feed.end.Load():
 		return none(feed.err())
-	case err != nil && len(seen.Keys) == 0 && !errs.Is(err, errs.Transient):
+	case err != nil && len(seen.Keys) == 0 && !errs.Is(err, errs.Transient) && ctx.Err() == nil:
 		return found, stats, nil // there is none up to the end
 	case err != nil:
 		return none(err)
@@ -183,8 +184,8 @@ func (c *cutting) first(ctx fn.Context, ff *ffmpeg.Tool, at int64) (int64, error
 			return seen.Keys[0], nil
 		case feed.err() != nil:
 			return 0, feed.err()
-		case err != nil && errs.KindOf(err).Retryable() || ctx.Err() != nil:
-			return 0, err
+		case errs.Is(err, errs.Transient) || ctx.Err() != nil:
+			return 0, errs.Wrap(op, cmp.Or(err, ctx.Err()))
 		}
 	}
 	return math.MaxInt64, nil
@@ -245,6 +246,9 @@ func (c *cutting) info() *media.Info {
 	v := *c.front.MainVideo()
 	v.Index, v.TimeBase, v.Timing = 0, media.Rational{Num: 1, Den: c.copy.Scale}, &media.Timing{FirstPTS: c.begins()}
 	v.StartTime += c.copy.Shift
+	if v.FieldOrder == "" {
+		v.FieldOrder = "progressive" // it is taken for that, and the copy would not tell either
+	}
 	info.Video = []media.VideoStream{v}
 	info.Audio = slices.Clone(info.Audio)
 	for i := range info.Audio {

@@ -4,6 +4,7 @@
 package remux
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -206,6 +207,7 @@ func sameTimes(got []int64, base media.Rational, want []int64, wantBase media.Ra
 // container did not tell is not compared.
 func differs(a, b *media.VideoStream) string {
 	said := func(x, y string) bool { return x != "" && x != y }
+	usual := cmp.Or(b.Color.Range, "tv") // where neither container nor tables say: the pictures do
 	switch {
 	case a.Codec != b.Codec:
 		return "the codec"
@@ -215,7 +217,7 @@ func differs(a, b *media.VideoStream) string {
 		return "the aspect"
 	case a.Rotation != b.Rotation || a.Flip != b.Flip:
 		return "the orientation"
-	case said(a.Color.Range, b.Color.Range) || said(a.Color.Primaries, b.Color.Primaries) || said(a.Color.Transfer, b.Color.Transfer) || said(a.Color.Matrix, b.Color.Matrix):
+	case said(a.Color.Range, usual) || said(a.Color.Primaries, b.Color.Primaries) || said(a.Color.Transfer, b.Color.Transfer) || said(a.Color.Matrix, b.Color.Matrix):
 		return fmt.Sprintf("the colour (%+v, copied %+v)", a.Color, b.Color)
 	case a.HDR != nil && b.HDR == nil:
 		return "the HDR data"
