@@ -16,9 +16,10 @@ import (
 const (
 	absoluteMin = 4.0
 	goodMin     = 10.0
-	forcedMin   = 1.0   // where the caller insists on slicing a short clip
-	longest     = 120.0 // what is lost when a slice fails
-	perWorker   = 3     // slices a worker: the last ones to run are short
+	forcedMin   = 1.0    // where the caller insists on slicing a short clip
+	longest     = 120.0  // what is lost when a slice fails
+	perWorker   = 3      // slices a worker: the last ones to run are short
+	searched    = 10_000 // frames on both sides of an ideal place
 	// MaxParts bounds a plan.
 	MaxParts = 600
 )
@@ -177,8 +178,9 @@ func (c *cutter) near(place int64, ideal float64) (cut, bool) {
 	if found && abs(best.frame-place) <= reach {
 		return best, true
 	}
-	// Inside a GOP: decoding starts at its keyframe, which is priced.
-	for d := int64(0); d <= reach; d++ {
+	// Inside a GOP: decoding starts at its keyframe, which is priced. What a file
+	// claims of its frames is no measure of how long to search.
+	for d := int64(0); d <= min(reach, searched); d++ {
 		for _, f := range []int64{place - d, place + d} {
 			if f <= 0 || f >= c.v.Frames {
 				continue

@@ -99,19 +99,22 @@ func (p *Promise) framesUntil(pts int64) int64 {
 	return int64(math.Round(p.TimeBase.Seconds(pts-p.FirstPTS) * p.Rate.Float()))
 }
 
+// mostTimes bounds lists of times: a week of film.
+const mostTimes = 1 << 24
+
 // times returns the promised times of all frames in seconds, given those of
 // the source in ticks; nil if they are not known.
 func (p *Promise) times(source []int64) []float64 {
-	want := make([]float64, 0, max(p.Frames, 0))
+	if p.Frames < 0 || p.Frames > mostTimes || !p.Rate.Known() && int64(len(source)) != p.Frames {
+		return nil
+	}
+	want := make([]float64, 0, p.Frames)
 	if p.Rate.Known() {
 		start := p.TimeBase.Seconds(p.FirstPTS)
 		for k := range p.Frames {
 			want = append(want, start+float64(k)*float64(p.Rate.Den)/float64(p.Rate.Num))
 		}
 		return want
-	}
-	if int64(len(source)) != p.Frames {
-		return nil
 	}
 	for _, t := range source {
 		want = append(want, p.TimeBase.Seconds(t))
