@@ -89,7 +89,7 @@ func inspect(t *testing.T, dir string) structure {
 				t.Fatalf("entry %d is %+v of %+v", i, e, full)
 			}
 		}
-		s.Variants = append(s.Variants, fmt.Sprint(v.Name, v.Resolution, v.FrameRate, v.Range, v.Codecs))
+		s.Variants = append(s.Variants, fmt.Sprintf("%s %s %.2f %s %s", v.Name, v.Resolution, v.FrameRate, v.Range, v.Codecs))
 	}
 	for name, all := range sound {
 		for i, x := range all {
@@ -345,7 +345,11 @@ func TestSlicedIsAsWhole(t *testing.T) {
 			if !proof.OK || len(proof.Checks) != 36 {
 				t.Errorf("%v of %d checks", proof.Failed(), len(proof.Checks))
 			}
-			if other := inspect(t, dir); !reflect.DeepEqual(one, other) {
+			other := inspect(t, dir)
+			if math.Abs(other.Total-one.Total) <= 0.0005 { // of Matroska, whose times are milliseconds, FFmpeg guesses how long the whole's last picture is shown
+				other.Total = one.Total
+			}
+			if !reflect.DeepEqual(one, other) {
 				t.Errorf("whole:\n%+v\nsliced:\n%+v", one, other)
 			}
 			if len(one.Texts) == 0 {
