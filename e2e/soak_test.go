@@ -23,7 +23,7 @@ import (
 func TestSoak(t *testing.T) {
 	const piece, limit = 20, 1 << 30 // seconds; bytes resident
 	loops := max(*soak*60/piece, 1)
-	clip(t, "soak.mp4", fmt.Sprintf("-f lavfi -i testsrc2=s=256x144:r=25:d=%d -f lavfi -i anoisesrc=c=pink:r=48000:d=%d:a=0.2 -c:v libx264 -preset ultrafast -crf 30 -g 100 -pix_fmt yuv420p -c:a aac -b:a 64k", piece, piece))
+	clip(t, "soak.mp4", fmt.Sprintf("-f lavfi -i testsrc2=s=640x360:r=25:d=%d -f lavfi -i anoisesrc=c=pink:r=48000:d=%d:a=0.2 -c:v libx264 -preset ultrafast -crf 30 -g 100 -pix_fmt yuv420p -c:a aac -b:a 64k", piece, piece))
 	path := clip(t, "soak-long.mp4", fmt.Sprintf("-stream_loop %d -i soak.mp4 -c copy -movflags faststart", loops-1))
 	data := t.TempDir()
 	s := serve(t, data, "")
@@ -46,7 +46,7 @@ func TestSoak(t *testing.T) {
 	}
 	result := sizeOf(t, s.download(done.Outputs[0].Ref))
 	slices := f.BytesStored - result
-	t.Logf("%.1f min of 256×144, %.0f MB, in %d slices: %.1f s; most resident: mediafn %d MiB, a tool %d MiB; scratch at most %.1f MB, slices and sound %.1f MB, result %.1f MB",
+	t.Logf("%.1f min of 640×360, %.0f MB, in %d slices: %.1f s; most resident: mediafn %d MiB, a tool %d MiB; scratch at most %.1f MB, slices and sound %.1f MB, result %.1f MB",
 		f.InputSeconds/60, float64(f.BytesIn)/1e6, f.Slices, f.Wall, w.server>>20, w.tool>>20, float64(w.scratch)/1e6, float64(slices)/1e6, float64(result)/1e6)
 	if w.samples == 0 || w.server == 0 || w.tool == 0 {
 		t.Fatalf("nothing was watched: %+v", &w)

@@ -19,9 +19,9 @@ import (
 // compared with those of the source. A function may change how pictures look;
 // hence it is not asked how alike they are, but which place each resembles.
 const (
-	thumb    = 16 // pixels a side
-	compared = 12 // slices looked at, spread evenly; each costs two seeks
-	batch    = 4  // decoders open at once
+	thumb    = 16       // pixels a side
+	compared = 12       // slices looked at, spread evenly; each costs two seeks
+	held     = 16 << 20 // pixels of one picture of all decoders that are open at once: each holds a dozen
 	distinct = 0.15
 )
 
@@ -41,10 +41,14 @@ func (tr trial) compareOrder(ctx fn.Context, v *media.VideoStream) (*slice.Order
 	}
 	var want, got [][]float64
 	if err := beside(ctx, func(ctx fn.Context) (err error) {
-		want, err = thumbs(ctx, tr.eye, tr.call.In("source"), source)
+		in, seen := tr.call.In("source"), (*media.VideoStream)(nil)
+		if in.Info != nil {
+			seen = in.Info.MainVideo()
+		}
+		want, err = thumbs(ctx, tr.eye, in, seen, source)
 		return errs.Wrap("source", err)
 	}, func(ctx fn.Context) (err error) {
-		got, err = thumbs(ctx, tr.eye, tr.result, result)
+		got, err = thumbs(ctx, tr.eye, tr.result, v, result)
 		return errs.Wrap("result", err)
 	}); err != nil {
 		return nil, err
@@ -122,8 +126,13 @@ func lead(v *media.VideoStream, t float64) float64 {
 	return near
 }
 
-// thumbs decodes one tiny picture at each spot.
-func thumbs(ctx fn.Context, eye *meter, in *fn.Input, at []spot) ([][]float64, error) {
+// thumbs decodes one tiny picture of v at each spot, as many at once as memory
+// allows: every process that is started costs as much as a picture.
+func thumbs(ctx fn.Context, eye *meter, in *fn.Input, v *media.VideoStream, at []spot) ([][]float64, error) {
+	batch := 2
+	if v != nil && v.Width > 0 && v.Height > 0 {
+		batch = max(held/(v.Width*v.Height), batch)
+	}
 	var all [][]float64
 	for len(at) > 0 {
 		n := min(batch, len(at))

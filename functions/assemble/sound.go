@@ -174,7 +174,7 @@ func hear(ctx fn.Context, eye *meter, in *fn.Input, track int, at []float64, ste
 	args := []string{"-copyts"}
 	var graph strings.Builder
 	for i, t := range at {
-		a, err := seekTo(in, t-0.5)
+		a, err := seekTo(in, t-0.5, "-skip_frame:v", "all") // else its first picture is decoded, for nothing
 		if err != nil {
 			return nil, err
 		}
