@@ -198,7 +198,7 @@ func (s *submitCmd) inputs(ctx context.Context, files *sending.Files, body *api.
 		ref := media.Ref{URL: in}
 		if id, ok := strings.CutPrefix(in, "upload:"); ok {
 			if id == "" {
-				return errs.InField("input", "input %d: upload: needs the id of an upload behind it", i+1)
+				return errs.InField("input", "%d: upload: needs the id of an upload behind it", i+1)
 			}
 			ref = media.Ref{Upload: id}
 		} else if !app.IsURL(in) {
