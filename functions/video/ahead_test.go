@@ -15,6 +15,7 @@ import (
 	"github.com/mediafn/mediafn/functions/inspect"
 	"github.com/mediafn/mediafn/functions/internal/ahead"
 	"github.com/mediafn/mediafn/functions/internal/fnrig"
+	"github.com/mediafn/mediafn/functions/internal/slicetest"
 	"github.com/mediafn/mediafn/functions/internal/source"
 )
 
@@ -172,21 +173,7 @@ func (a *aheadOf) merged(p slice.Plan, files []string, from string) string {
 		t.Fatal(err, errs.TailOf(err))
 	}
 	out := res.Outputs[0].Path
-	certify := assemble.Certify(a.rig.FFmpeg)
-	all, _ := certify.Check(nil, nil)
-	proof, err := certify.Run(t.Context(), &fn.Call{Trace: "test", Dir: t.TempDir(), Threads: 1, Params: all, Inputs: []fn.Input{a.open("source", from), promised, a.open("result", out)}})
-	if err != nil {
-		t.Fatal(err, errs.TailOf(err))
-	}
-	var cert slice.Certificate
-	if err := json.Unmarshal(proof.Facts, &cert); err != nil {
-		t.Fatal(err)
-	}
-	for _, k := range cert.Checks {
-		if !k.OK {
-			t.Errorf("%s: want %s got %s %s", k.Name, k.Want, k.Got, k.Detail)
-		}
-	}
+	slicetest.Certified(t, a.rig.FFmpeg, a.open("source", from), promised, a.open("result", out))
 	return out
 }
 

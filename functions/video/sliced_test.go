@@ -12,6 +12,7 @@ import (
 	"github.com/mediafn/mediafn/core/slice"
 	"github.com/mediafn/mediafn/functions/assemble"
 	"github.com/mediafn/mediafn/functions/internal/fnrig"
+	"github.com/mediafn/mediafn/functions/internal/slicetest"
 	"github.com/mediafn/mediafn/functions/internal/source"
 )
 
@@ -126,21 +127,7 @@ func sliced(t testing.TB, rig *fnrig.Rig, f fn.Function, params string, paths ..
 		t.Fatal(err, errs.TailOf(err))
 	}
 	out := merged.Outputs[0].Path
-	certify := assemble.Certify(rig.FFmpeg)
-	all, _ := certify.Check(nil, nil)
-	proof, err := certify.Run(t.Context(), &fn.Call{Trace: "test", Dir: t.TempDir(), Threads: 1, Params: all, Inputs: []fn.Input{open("source", entered), promised, open("result", out)}})
-	if err != nil {
-		t.Fatal(err, errs.TailOf(err))
-	}
-	var cert slice.Certificate
-	if err := json.Unmarshal(proof.Facts, &cert); err != nil {
-		t.Fatal(err)
-	}
-	for _, k := range cert.Checks {
-		if !k.OK {
-			t.Errorf("%s, %d slices: %s: want %s got %s %s", params, len(plan.Segments), k.Name, k.Want, k.Got, k.Detail)
-		}
-	}
+	slicetest.Certified(t, rig.FFmpeg, open("source", entered), promised, open("result", out))
 	return out
 }
 

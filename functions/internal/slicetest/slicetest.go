@@ -18,6 +18,7 @@ import (
 	"github.com/mediafn/mediafn/functions/assemble"
 	"github.com/mediafn/mediafn/functions/internal/fnrig"
 	"github.com/mediafn/mediafn/functions/internal/source"
+	"github.com/mediafn/mediafn/tools/ffmpeg"
 )
 
 // Case is one function with its parameters and files, the primary one first.
@@ -179,21 +180,7 @@ func (c Case) Sliced(t testing.TB) string {
 		t.Fatal(err, errs.TailOf(err))
 	}
 	out := merged.Outputs[0].Path
-	certify := assemble.Certify(c.Rig.FFmpeg)
-	all, _ := certify.Check(nil, nil)
-	proof, err := certify.Run(t.Context(), &fn.Call{Trace: "test", Dir: t.TempDir(), Threads: 1, Params: all, Inputs: append(both, c.open(t, "result", out))})
-	if err != nil {
-		t.Fatal(err, errs.TailOf(err))
-	}
-	var cert slice.Certificate
-	if err := json.Unmarshal(proof.Facts, &cert); err != nil {
-		t.Fatal(err)
-	}
-	for _, k := range cert.Checks {
-		if !k.OK {
-			t.Errorf("%s, %d slices: %s: want %s got %s %s", c.Params, len(plan.Segments), k.Name, k.Want, k.Got, k.Detail)
-		}
-	}
+	Certified(t, c.Rig.FFmpeg, append(both, c.open(t, "result", out))...)
 	return out
 }
 
@@ -257,4 +244,24 @@ func PSNR(t testing.TB, a, b, filter string) (average, worst float64) {
 		return f
 	}
 	return number(m[1]), number(m[2])
+}
+
+// Certified fails unless the certificate holds: inputs are source, plan and result.
+func Certified(t testing.TB, ff *ffmpeg.Tool, inputs ...fn.Input) {
+	t.Helper()
+	certify := assemble.Certify(ff)
+	all, _ := certify.Check(nil, nil)
+	proof, err := certify.Run(t.Context(), &fn.Call{Trace: "test", Dir: t.TempDir(), Threads: 1, Params: all, Inputs: inputs})
+	if err != nil {
+		t.Fatal(err, errs.TailOf(err))
+	}
+	var cert slice.Certificate
+	if err := json.Unmarshal(proof.Facts, &cert); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range cert.Checks {
+		if !k.OK {
+			t.Errorf("%s: want %s got %s %s", k.Name, k.Want, k.Got, k.Detail)
+		}
+	}
 }
